@@ -1,0 +1,317 @@
+package protocol
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxEventName is the longest name of an event, in characters.
+const maxEventName = 200
+
+// Limits are those of an app for what it publishes; 0 means no limit.
+type Limits struct {
+	EventBytes int // of an event's data
+	Channels   int // of an event
+	Batch      int // events of a batch
+}
+
+// Info is a set of attributes of a channel that a request asks for.
+type Info uint8
+
+// The attributes of channels.
+const (
+	UserCount Info = 1 << iota
+	SubscriptionCount
+	CacheInfo
+)
+
+// ParseInfo reads a list of attributes, separated by commas. The error is a
+// RequestError.
+func ParseInfo(s string) (Info, error) {
+	var info Info
+	if s == "" {
+		return 0, nil
+	}
+	for name := range strings.SplitSeq(s, ",") {
+		switch strings.TrimSpace(name) {
+		case "user_count":
+			info |= UserCount
+		case "subscription_count":
+			info |= SubscriptionCount
+		case "cache":
+			info |= CacheInfo
+		default:
+			return 0, badRequest("info should be a comma separated list of attributes")
+		}
+	}
+	return info, nil
+}
+
+// Trigger is an event that an application publishes.
+type Trigger struct {
+	Name     string
+	Channels []string // at least one, each once
+	Data     []byte   // a JSON string as it was posted; may share the body's bytes
+	SocketID string   // the connection that does not get it; "" when all do
+	Info     Info
+}
+
+func badRequest(text string) RequestError { return RequestError{Status: 400, Text: text} }
+
+// DecodeTrigger reads the body of POST events, which it leaves as it is. The
+// error is a RequestError.
+func DecodeTrigger(body []byte, l Limits) (Trigger, error) {
+	if !utf8.Valid(body) {
+		return Trigger{}, badBody(errUTF8)
+	}
+	s := scanner{text: body}
+	f, err := readTrigger(&s)
+	if err != nil {
+		return Trigger{}, err
+	}
+	if err := s.end(); err != nil {
+		return Trigger{}, badBody(err)
+	}
+	return f.trigger(l)
+}
+
+// DecodeBatch reads the body of POST batch_events, whose events have one channel
+// each. It leaves the body as it is. The error is a RequestError.
+func DecodeBatch(body []byte, l Limits) ([]Trigger, error) {
+	if !utf8.Valid(body) {
+		return nil, badBody(errUTF8)
+	}
+	batch, err := readBatch(body)
+	if err != nil {
+		return nil, err
+	}
+	s := scanner{text: batch}
+	if !s.enter('[') {
+		return nil, badRequest("batch must be an array of events")
+	}
+	var triggers []Trigger
+	for more := s.next(true, ']'); more; more = s.next(false, ']') {
+		if l.Batch > 0 && len(triggers) == l.Batch {
+			return nil, badRequest("The batch exceeds the allowed maximum (" + strconv.Itoa(l.Batch) + " events)")
+		}
+		f, err := readTrigger(&s)
+		if err != nil {
+			return nil, inBatch(len(triggers), err)
+		}
+		f.channels = nil
+		t, err := f.trigger(l)
+		if err != nil {
+			return nil, inBatch(len(triggers), err)
+		}
+		triggers = append(triggers, t)
+	}
+	return triggers, nil
+}
+
+// readBatch returns the token of the batch.
+func readBatch(body []byte) ([]byte, error) {
+	var batch []byte
+	s := scanner{text: body}
+	if !s.enter('{') {
+		return nil, notAnObject(&s)
+	}
+	for name, ok := s.member(true); ok; name, ok = s.member(false) {
+		value := s.value()
+		if string(unquoted(name)) == "batch" {
+			batch = value
+		}
+	}
+	if err := s.end(); err != nil {
+		return nil, badBody(err)
+	}
+	return batch, nil
+}
+
+// inBatch says which event of a batch is refused. The text about too much data
+// stays as the hosted service has it.
+func inBatch(index int, err error) error {
+	e := err.(RequestError)
+	if e.Status == 400 {
+		e.Text = "Event " + strconv.Itoa(index) + " of the batch: " + e.Text
+	}
+	return e
+}
+
+func badBody(err error) RequestError { return badRequest("The body is invalid JSON: " + err.Error()) }
+
+// notAnObject finds out whether the text is JSON at all.
+func notAnObject(s *scanner) RequestError {
+	if s.skip(); s.err != nil {
+		return badBody(s.err)
+	}
+	return badRequest("The body must hold a JSON object")
+}
+
+// triggerFields holds the tokens of an event that is published.
+type triggerFields struct {
+	name, data, channel, channels, socketID, info []byte
+}
+
+// readTrigger reads one object.
+func readTrigger(s *scanner) (f triggerFields, err error) {
+	if !s.enter('{') {
+		return f, notAnObject(s)
+	}
+	for name, ok := s.member(true); ok; name, ok = s.member(false) {
+		value := s.value()
+		switch string(unquoted(name)) {
+		case "name":
+			f.name = value
+		case "data":
+			f.data = value
+		case "channel":
+			f.channel = value
+		case "channels":
+			f.channels = value
+		case "socket_id":
+			f.socketID = value
+		case "info":
+			f.info = value
+		}
+	}
+	if s.err != nil {
+		return f, badBody(s.err)
+	}
+	return f, nil
+}
+
+// trigger checks the fields.
+func (f *triggerFields) trigger(l Limits) (t Trigger, err error) {
+	if t.Name, err = f.eventName(); err != nil {
+		return Trigger{}, err
+	}
+	if t.Channels, err = f.channelNames(l.Channels); err != nil {
+		return Trigger{}, err
+	}
+	if t.SocketID, err = optionalString("socket_id", f.socketID); err != nil {
+		return Trigger{}, err
+	}
+	if !isAbsent(f.socketID) && !ValidSocketID(t.SocketID) {
+		return Trigger{}, badRequest("Invalid socket_id: " + strconv.Quote(cutName(t.SocketID)))
+	}
+	info, err := optionalString("info", f.info)
+	if err != nil {
+		return Trigger{}, err
+	}
+	if t.Info, err = ParseInfo(info); err != nil {
+		return Trigger{}, err
+	}
+	t.Data, err = f.dataString(l.EventBytes)
+	if err != nil {
+		return Trigger{}, err
+	}
+	return t, nil
+}
+
+func (f *triggerFields) eventName() (string, error) {
+	name, err := optionalString("name", f.name)
+	switch {
+	case err != nil:
+		return "", err
+	case name == "":
+		return "", badRequest("Missing parameter: name")
+	case utf8.RuneCountInString(name) > maxEventName:
+		return "", badRequest("The event name exceeds the allowed maximum (" + strconv.Itoa(maxEventName) + " characters)")
+	case strings.HasPrefix(name, "pusher:"), strings.HasPrefix(name, "pusher_internal:"):
+		return "", badRequest("The event name " + strconv.Quote(name) + " is reserved: only Pusher can publish events with that prefix")
+	}
+	return name, nil
+}
+
+func (f *triggerFields) channelNames(limit int) ([]string, error) {
+	if isAbsent(f.channels) {
+		name, err := optionalString("channel", f.channel)
+		switch {
+		case err != nil:
+			return nil, err
+		case isAbsent(f.channel):
+			return nil, badRequest("Missing parameter: channels")
+		case !ValidChannel(name):
+			return nil, invalidChannel(name)
+		}
+		return []string{name}, nil
+	}
+	names, ok := stringsOf(f.channels)
+	switch {
+	case !ok:
+		return nil, badRequest("channels must be an array of strings")
+	case len(names) == 0:
+		return nil, badRequest("channels must name at least one channel")
+	case limit > 0 && len(names) > limit:
+		return nil, badRequest("The number of channels exceeds the allowed maximum (" + strconv.Itoa(limit) + ")")
+	}
+	for _, name := range names {
+		if !ValidChannel(name) {
+			return nil, invalidChannel(name)
+		}
+	}
+	names = distinct(names)
+	if len(names) > 1 && slices.ContainsFunc(names, func(name string) bool { return KindOf(name).IsEncrypted() }) {
+		return nil, badRequest("An event for an encrypted channel cannot be published to other channels as well")
+	}
+	return names, nil
+}
+
+func invalidChannel(name string) RequestError {
+	return badRequest("Invalid channel name: " + cutName(name))
+}
+
+// distinct keeps the first of each name.
+func distinct(names []string) []string {
+	const few = 16 // up to here comparing each with each is cheaper than a map
+	kept := names[:0]
+	if len(names) <= few {
+		for _, name := range names {
+			if !slices.Contains(kept, name) {
+				kept = append(kept, name)
+			}
+		}
+		return kept
+	}
+	seen := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		if _, ok := seen[name]; !ok {
+			seen[name] = struct{}{}
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// dataString returns the data as a JSON string. A string stays as it was posted;
+// any other value is put into one.
+func (f *triggerFields) dataString(limit int) ([]byte, error) {
+	if isAbsent(f.data) {
+		return nil, badRequest("Missing parameter: data")
+	}
+	size := len(f.data)
+	if isString(f.data) {
+		// Escapes only make the token longer, so most need no closer look.
+		if size -= len(`""`); limit > 0 && size > limit {
+			size = unquotedLen(f.data)
+		}
+	}
+	if limit > 0 && size > limit {
+		return nil, RequestError{Status: 413, Text: "The data content of this event exceeds the allowed maximum (" +
+			strconv.Itoa(limit) + " bytes). See https://pusher.com/docs/channels/server_api/http-api#publishing-events for more info"}
+	}
+	return QuoteData(f.data), nil
+}
+
+// optionalString returns "" for what is not there.
+func optionalString(name string, token []byte) (string, error) {
+	switch {
+	case isAbsent(token):
+		return "", nil
+	case !isString(token):
+		return "", badRequest(name + " must be a string")
+	}
+	return string(unquoted(token)), nil
+}
