@@ -1,0 +1,72 @@
+package hub
+
+import (
+	"log/slog"
+	"time"
+)
+
+// ClientEventData says how the data of client events is relayed.
+type ClientEventData string
+
+const (
+	// ClientEventString relays data as a JSON string, whatever the sender used:
+	// every SDK can read that.
+	ClientEventString ClientEventData = "string"
+	// ClientEventRaw relays the sender's JSON value as it is.
+	ClientEventRaw ClientEventData = "raw"
+)
+
+// App holds the settings of one app. It does not change after the hub has
+// started. The zero value is of no use; start from DefaultApp.
+type App struct {
+	ID     string // appears in REST paths
+	Key    string // public; appears in socket URLs
+	Secret string // signs everything; never logged
+
+	Disabled bool // refuse sockets with 4003 and requests with 403
+	ForceTLS bool // refuse plain sockets with 4000
+
+	ClientEvents            bool            // relay client- events
+	ClientEventData         ClientEventData // form of their data
+	SubscriptionCountEvents bool            // send pusher_internal:subscription_count
+	Watchlists              bool            // tell users who of their watchlist is online
+
+	AuthorizedConnections bool          // close sockets that stay unauthorized, with 4009
+	AuthorizedTimeout     time.Duration // how long they may
+
+	MaxConnections         int      // sockets at once; 0 = no limit
+	AllowedOrigins         []string // Origin headers that may connect; empty = any
+	MaxEventBytes          int      // data of one event, in bytes
+	MaxChannelsPerEvent    int      // channels of one trigger
+	MaxBatch               int      // events of one batch
+	MaxPresenceMembers     int      // distinct users of a presence channel
+	MaxPresenceMemberBytes int      // channel_data of one member, in bytes
+	ClientEventsPerSecond  int      // per connection; 0 = no limit
+	EventsPerSecond        int      // published over REST; 0 = no limit
+
+	ActivityTimeout time.Duration // silence after which either side probes
+	CacheTTL        time.Duration // life of a cache channel's last event
+}
+
+// DefaultApp returns the defaults, without credentials.
+func DefaultApp() App {
+	return App{
+		ClientEvents:           true,
+		ClientEventData:        ClientEventString,
+		Watchlists:             true,
+		AuthorizedTimeout:      30 * time.Second,
+		MaxEventBytes:          10240,
+		MaxChannelsPerEvent:    100,
+		MaxBatch:               10,
+		MaxPresenceMembers:     100,
+		MaxPresenceMemberBytes: 1024,
+		ClientEventsPerSecond:  10,
+		ActivityTimeout:        120 * time.Second,
+		CacheTTL:               30 * time.Minute,
+	}
+}
+
+// LogValue shows the app in logs without its secret.
+func (a App) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", a.ID), slog.String("key", a.Key))
+}

@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"channels/protocol"
+)
+
+// Conn is one client's connection. Its transport calls Touch for every sign of
+// life, Receive for every text message, one after the other, and Gone once at
+// the end.
+type Conn struct {
+	// Static after construction.
+	id     string // the socket id
+	app    *App
+	hub    *Hub
+	worker *worker
+	socket Socket
+
+	seen atomic.Int64 // Unix milliseconds of the last sign of life
+
+	// Owned by the worker.
+	at           int // index in worker.conns
+	closed       bool
+	out          [][]byte // frames gathered for the socket
+	subs         subscriptions
+	probed       time.Time // of the ping that waits for an answer; zero = none
+	clientEvents *rate.Limiter
+}
+
+// newSocketID returns an id in the form that every SDK checks, two numbers and
+// a dot. Random, it is unique over all nodes and does not come again while a
+// signature made for it could be replayed.
+func newSocketID() string {
+	b := make([]byte, 0, 24)
+	b = strconv.AppendUint(b, uint64(rand.Uint32N(1<<31-1))+1, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, rand.Uint64N(1<<40-1)+1, 10)
+	return string(b)
+}
+
+// ID returns the socket id.
+func (c *Conn) ID() string { return c.id }
+
+// Touch notes that the client has been heard of. It may be called from any
+// goroutine.
+func (c *Conn) Touch() { c.seen.Store(time.Now().UnixMilli()) }
+
+func (c *Conn) lastSeen() time.Time { return time.UnixMilli(c.seen.Load()) }
+
+// Gone says that the transport has ended.
+func (c *Conn) Gone() {
+	c.worker.put(func(w *worker) { w.detach(c) })
+}
+
+// Close ends the connection from the server's side with a fault.
+func (c *Conn) Close(f protocol.Fault) {
+	c.worker.put(func(w *worker) { w.close(c, f) })
+}
+
+// Receive handles one text message, whose bytes it may overwrite and does not
+// keep. What can be checked without the connection's state is checked here, on
+// the transport's goroutine; the rest is the worker's. Receive waits while the
+// worker has too much to do.
+func (c *Conn) Receive(text []byte) {
+	if c.worker.mailbox.waitForRoom(c.hub.running) != nil {
+		return // the hub is closing
+	}
+	cmd, err := protocol.Decode(text)
+	if err != nil {
+		c.refuse(err)
+		return
+	}
+	switch cmd.Type {
+	case protocol.Subscribe:
+		c.receiveSubscribe(cmd)
+	case protocol.Unsubscribe:
+		name := string(cmd.Channel)
+		c.worker.put(func(w *worker) { w.unsubscribe(c, name) })
+	case protocol.ClientEvent:
+		c.receiveClientEvent(cmd)
+	case protocol.Ping:
+		c.worker.put(func(w *worker) { w.send(c, protocol.PongFrame()) })
+	case protocol.Pong: // heard of, which is all
+	default:
+		c.refuse(protocol.UnsupportedEvent(string(cmd.Event)))
+	}
+}
+
+// Fail answers the client with an error; the connection stays.
+func (c *Conn) Fail(f protocol.Fault) { c.refuse(f) }
+
+// refuse answers the client with an error, in its place among the other answers.
+func (c *Conn) refuse(err error) {
+	frame := protocol.ErrorFrame(asFault(err))
+	c.worker.put(func(w *worker) { w.send(c, frame) })
+}
+
+// asFault turns an error into words for the client. What is not a Fault is not
+// theirs to read.
+func asFault(err error) protocol.Fault {
+	if f, ok := err.(protocol.Fault); ok {
+		return f
+	}
+	return protocol.Fault{Message: "Internal error"}
+}
+
+// limiter makes a token bucket of perSecond events with as much burst; nil when
+// there is no limit.
+func limiter(perSecond int) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), perSecond)
+}
+
+// subscriptions are a connection's channels by name. Most connections have a
+// few, for which a slice takes a fraction of a map's memory.
+type subscriptions struct {
+	list   []*subscription
+	byName map[string]*subscription // instead of list once there are many
+}
+
+// manySubscriptions is where searching a slice becomes slower than a map.
+const manySubscriptions = 12
+
+func (s *subscriptions) get(name string) *subscription {
+	if s.byName != nil {
+		return s.byName[name]
+	}
+	for _, sub := range s.list {
+		if sub.channel.topic.Channel == name {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (s *subscriptions) add(sub *subscription) {
+	switch {
+	case s.byName != nil:
+		s.byName[sub.channel.topic.Channel] = sub
+	case len(s.list) < manySubscriptions:
+		s.list = append(s.list, sub)
+	default:
+		s.byName = make(map[string]*subscription, 2*manySubscriptions)
+		for _, earlier := range append(s.list, sub) {
+			s.byName[earlier.channel.topic.Channel] = earlier
+		}
+		s.list = nil
+	}
+}
+
+func (s *subscriptions) remove(sub *subscription) {
+	if s.byName != nil {
+		delete(s.byName, sub.channel.topic.Channel)
+		return
+	}
+	for i, other := range s.list {
+		if other == sub {
+			last := len(s.list) - 1
+			s.list[i] = s.list[last]
+			s.list[last] = nil
+			s.list = s.list[:last]
+			return
+		}
+	}
+}
+
+// len returns how many there are.
+func (s *subscriptions) len() int { return len(s.list) + len(s.byName) }
+
+// all returns a copy.
+func (s *subscriptions) all() []*subscription {
+	all := append([]*subscription(nil), s.list...)
+	for _, sub := range s.byName {
+		all = append(all, sub)
+	}
+	return all
+}
+
+func (s *subscriptions) clear() { *s = subscriptions{} }

@@ -1,0 +1,321 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// State runs the tests of a hub.State.
+func State(t *testing.T, open Open) {
+	for name, test := range map[string]func(*testing.T, []Node){
+		"an empty channel is vacant":              stateVacant,
+		"subscribers are counted":                 stateCounts,
+		"saying it twice changes nothing":         stateRepeats,
+		"channels are listed by app and prefix":   stateLists,
+		"a user is announced at the first join":   stateAnnouncesAdded,
+		"and at the last leave":                   stateAnnouncesRemoved,
+		"the roster holds everybody":              stateRoster,
+		"newer info replaces older":               stateReplacesInfo,
+		"a full channel takes nobody new":         stateFull,
+		"the answer has its place in the order":   stateOrder,
+		"the last event is cached":                stateCaches,
+		"a cached event expires":                  stateExpires,
+		"the cache outlives the subscribers":      stateCacheOutlives,
+		"a stranger's leave is harmless":          stateForeignLeave,
+		"concurrent joins announce everyone once": stateConcurrent,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+const room = "presence-room"
+
+func join(t testing.TB, n Node, j hub.Join) (hub.Joined, error) {
+	t.Helper()
+	type answer struct {
+		joined hub.Joined
+		err    error
+	}
+	done := make(chan answer, 1)
+	n.State.Join(j, func(joined hub.Joined, err error) { done <- answer{joined, err} })
+	a := await(t, done)
+	return a.joined, a.err
+}
+
+func mustJoin(t testing.TB, n Node, j hub.Join) hub.Joined {
+	t.Helper()
+	joined, err := join(t, n, j)
+	if err != nil {
+		t.Fatalf("join %+v: %v", j, err)
+	}
+	return joined
+}
+
+func leave(t testing.TB, n Node, l hub.Leave) {
+	t.Helper()
+	done := make(chan error, 1)
+	n.State.Leave(l, func(err error) { done <- err })
+	if err := await(t, done); err != nil {
+		t.Fatalf("leave %+v: %v", l, err)
+	}
+}
+
+// enter joins a user's only connection of the node to the room.
+func enter(t testing.TB, n Node, subscribers int, id, info string) hub.Joined {
+	t.Helper()
+	return mustJoin(t, n, hub.Join{
+		Topic: topic(room), Subscribers: subscribers,
+		Member: &protocol.Member{ID: id, Info: []byte(info)},
+	})
+}
+
+func channel(t testing.TB, n Node, to hub.Topic) hub.ChannelInfo {
+	t.Helper()
+	info, err := n.State.Channel(context.Background(), to)
+	if err != nil {
+		t.Fatalf("channel %v: %v", to, err)
+	}
+	return info
+}
+
+func stateVacant(t *testing.T, nodes []Node) {
+	want := hub.ChannelInfo{Name: "nothing"}
+	if got := channel(t, nodes[0], topic("nothing")); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func stateCounts(t *testing.T, nodes []Node) {
+	to := topic("counted")
+	for i, n := range nodes {
+		mustJoin(t, n, hub.Join{Topic: to, Subscribers: 1})
+		mustJoin(t, n, hub.Join{Topic: to, Subscribers: 2})
+		if got, want := channel(t, nodes[0], to).Subscribers, 2*(i+1); got != want {
+			t.Errorf("after node %d joined: %d subscribers, want %d", i, got, want)
+		}
+	}
+	for _, n := range nodes {
+		leave(t, n, hub.Leave{Topic: to, Subscribers: 0})
+	}
+	if got := channel(t, nodes[0], to).Subscribers; got != 0 {
+		t.Errorf("after all left: %d subscribers", got)
+	}
+}
+
+func stateRepeats(t *testing.T, nodes []Node) {
+	r := follow(t, nodes[0], topic(room))
+	enter(t, nodes[0], 1, "ann", `{}`)
+	enter(t, nodes[0], 1, "ann", `{}`)
+	if got, want := channel(t, nodes[0], topic(room)), (hub.ChannelInfo{Name: room, Subscribers: 1, Users: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	leave(t, nodes[0], hub.Leave{Topic: topic(room), Gone: "ann"})
+	leave(t, nodes[0], hub.Leave{Topic: topic(room), Gone: "ann"})
+	got := names(t, fence(t, nodes[0], r, topic(room)))
+	if want := []string{"pusher_internal:member_added", "pusher_internal:member_removed"}; !slices.Equal(got, want) {
+		t.Errorf("announced %v, want %v", got, want)
+	}
+}
+
+func stateLists(t *testing.T, nodes []Node) {
+	for _, to := range []hub.Topic{topic("a-1"), topic("a-2"), topic("b-1"), {App: "2", Channel: "a-3"}} {
+		mustJoin(t, last(nodes), hub.Join{Topic: to, Subscribers: 1})
+	}
+	for prefix, want := range map[string][]string{
+		"":   {"a-1", "a-2", "b-1"},
+		"a-": {"a-1", "a-2"},
+		"x":  nil,
+	} {
+		found, err := nodes[0].State.Channels(context.Background(), app, prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, ch := range found {
+			got = append(got, ch.Name)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("prefix %q: got %v, want %v", prefix, got, want)
+		}
+	}
+}
+
+func stateAnnouncesAdded(t *testing.T, nodes []Node) {
+	r := follow(t, nodes[0], topic(room))
+	enter(t, nodes[0], 1, "ann", `{"n":1}`)
+	enter(t, last(nodes), 2, "ann", `{"n":1}`)
+	got := fence(t, nodes[0], r, topic(room))
+	if len(got) != 1 {
+		t.Fatalf("announced %v, want one member_added", names(t, got))
+	}
+	want := protocol.MemberAddedFrame(room, "ann", []byte(`{"n":1}`))
+	if string(got[0].Frame) != string(want) {
+		t.Errorf("got %q, want %q", got[0].Frame, want)
+	}
+}
+
+func stateAnnouncesRemoved(t *testing.T, nodes []Node) {
+	for _, n := range nodes {
+		enter(t, n, 1, "ann", `{}`)
+	}
+	r := follow(t, nodes[0], topic(room))
+	for _, n := range nodes {
+		if got := r.all(); len(got) != 0 {
+			t.Errorf("announced %v before the last leave", names(t, got))
+		}
+		leave(t, n, hub.Leave{Topic: topic(room), Gone: "ann"})
+	}
+	got := fence(t, nodes[0], r, topic(room))
+	want := protocol.MemberRemovedFrame(room, "ann")
+	if len(got) != 1 || string(got[0].Frame) != string(want) {
+		t.Errorf("announced %v, want one member_removed", names(t, got))
+	}
+}
+
+func stateRoster(t *testing.T, nodes []Node) {
+	enter(t, nodes[0], 1, "ann", `{"n":1}`)
+	joined := enter(t, last(nodes), 2, "bob", `{"n":2}`)
+	got := map[string]string{}
+	for _, m := range joined.Members {
+		got[m.ID] = string(m.Info)
+	}
+	if len(joined.Members) != 2 || got["ann"] != `{"n":1}` || got["bob"] != `{"n":2}` {
+		t.Errorf("roster %v, want ann and bob", got)
+	}
+	ids, err := nodes[0].State.Users(context.Background(), topic(room))
+	slices.Sort(ids)
+	if err != nil || !slices.Equal(ids, []string{"ann", "bob"}) {
+		t.Errorf("users %v, %v; want ann and bob", ids, err)
+	}
+}
+
+func stateReplacesInfo(t *testing.T, nodes []Node) {
+	enter(t, nodes[0], 1, "ann", `{"n":1}`)
+	joined := enter(t, last(nodes), 2, "ann", `{"n":2}`)
+	if len(joined.Members) != 1 || string(joined.Members[0].Info) != `{"n":2}` {
+		t.Errorf("roster %v, want ann with the newer info", joined.Members)
+	}
+}
+
+func stateFull(t *testing.T, nodes []Node) {
+	r := follow(t, nodes[0], topic(room))
+	full := func(id string) error {
+		_, err := join(t, last(nodes), hub.Join{
+			Topic: topic(room), Subscribers: 2, MaxMembers: 1, Member: &protocol.Member{ID: id},
+		})
+		return err
+	}
+	enter(t, nodes[0], 1, "ann", `{}`)
+	if err := full("bob"); !errors.Is(err, hub.ErrPresenceFull) {
+		t.Errorf("bob: got %v, want ErrPresenceFull", err)
+	}
+	if err := full("ann"); err != nil {
+		t.Errorf("ann again: %v", err)
+	}
+	if got := channel(t, nodes[0], topic(room)).Users; got != 1 {
+		t.Errorf("%d users, want 1", got)
+	}
+	if got := fence(t, nodes[0], r, topic(room)); len(got) != 1 {
+		t.Errorf("announced %v, want ann only", names(t, got))
+	}
+}
+
+func stateOrder(t *testing.T, nodes []Node) {
+	r := follow(t, nodes[0], topic(room))
+	publish(t, nodes[0], event(topic(room), "before"))
+	joined := enter(t, nodes[0], 1, "ann", `{}`)
+	publish(t, nodes[0], event(topic(room), "after"))
+	for _, m := range r.wait(t, 3) {
+		contained := m.Seq <= joined.Seq
+		if is := name(t, m.Frame); contained != (is != "after") {
+			t.Errorf("%s has number %d, the answer %d", is, m.Seq, joined.Seq)
+		}
+	}
+}
+
+func stateCaches(t *testing.T, nodes []Node) {
+	to := topic("cache-x")
+	for _, text := range []string{"first", "second"} {
+		m := event(to, text)
+		m.CacheFor, m.Exclude = time.Minute, "1.1"
+		publish(t, nodes[0], m)
+	}
+	publish(t, nodes[0], event(to, "not cached"))
+	joined := mustJoin(t, last(nodes), hub.Join{Topic: to, Subscribers: 1})
+	if joined.Cached == nil || name(t, joined.Cached) != "second" {
+		t.Errorf("cached %q, want second", joined.Cached)
+	}
+	c, ok, err := last(nodes).State.Cached(context.Background(), to)
+	if err != nil || !ok || name(t, c.Frame) != "second" || c.TTL <= 50*time.Second || c.TTL > time.Minute {
+		t.Errorf("got %q for %v, %v, %v; want second for a minute", c.Frame, c.TTL, ok, err)
+	}
+}
+
+func stateExpires(t *testing.T, nodes []Node) {
+	to := topic("cache-brief")
+	m := event(to, "brief")
+	m.CacheFor = 50 * time.Millisecond
+	publish(t, nodes[0], m)
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if joined := mustJoin(t, nodes[0], hub.Join{Topic: to, Subscribers: 1}); joined.Cached == nil {
+			if _, ok, err := nodes[0].State.Cached(context.Background(), to); ok || err != nil {
+				t.Errorf("Cached: %v, %v; Join found nothing", ok, err)
+			}
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // the backend's own clock must go on
+	}
+	t.Error("still cached")
+}
+
+func stateCacheOutlives(t *testing.T, nodes []Node) {
+	to := topic("cache-alone")
+	mustJoin(t, nodes[0], hub.Join{Topic: to, Subscribers: 1})
+	m := event(to, "kept")
+	m.CacheFor = time.Minute
+	publish(t, nodes[0], m)
+	leave(t, nodes[0], hub.Leave{Topic: to})
+	if joined := mustJoin(t, nodes[0], hub.Join{Topic: to, Subscribers: 1}); joined.Cached == nil {
+		t.Error("the cache went with the last subscriber")
+	}
+}
+
+func stateForeignLeave(t *testing.T, nodes []Node) {
+	r := follow(t, nodes[0], topic(room))
+	leave(t, nodes[0], hub.Leave{Topic: topic(room), Gone: "nobody"})
+	if got := fence(t, nodes[0], r, topic(room)); len(got) != 0 {
+		t.Errorf("announced %v", names(t, got))
+	}
+}
+
+func stateConcurrent(t *testing.T, nodes []Node) {
+	const users = 40
+	r := follow(t, nodes[0], topic(room))
+	done := make(chan error, 2*users)
+	for i := range users {
+		n := nodes[i%len(nodes)]
+		n.State.Join(hub.Join{
+			Topic: topic(room), Subscribers: i + 1, Member: &protocol.Member{ID: numbered("u", i)},
+		}, func(_ hub.Joined, err error) { done <- err })
+		n.State.Leave(hub.Leave{Topic: topic(room), Gone: numbered("u", i)}, func(err error) { done <- err })
+	}
+	for range 2 * users {
+		if err := await(t, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := fence(t, nodes[0], r, topic(room)); len(got) != 2*users {
+		t.Errorf("%d announcements, want %d", len(got), 2*users)
+	}
+	if got := channel(t, nodes[0], topic(room)).Users; got != 0 {
+		t.Errorf("%d users left", got)
+	}
+}

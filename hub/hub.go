@@ -1,0 +1,200 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"channels/protocol"
+)
+
+// ErrOverloaded is what Trigger answers when the node has more to deliver than
+// it may hold. Nothing was published.
+var ErrOverloaded = errors.New("the node has more to deliver than it may hold")
+
+// publishPatience is how long a publish waits for room before it is refused.
+const publishPatience = time.Second
+
+// maxWorkers is the width of a channel's set of workers.
+const maxWorkers = 64
+
+// Options configure a Hub. Zero values take the defaults named.
+type Options struct {
+	Apps  []App
+	Bus   Bus
+	State State
+
+	Workers        int // goroutines that deliver; 0 = one per processor
+	MailboxBytes   int // bound of the workers' mailboxes together; 0 = 64 MiB
+	MaxHeldBytes   int // what a subscription may hold while it is pending; 0 = 1 MiB
+	MaxConnections int // sockets of the node at once; 0 = no limit
+}
+
+// Hub is the engine. Its methods may be called from any goroutine.
+type Hub struct {
+	bus      Bus
+	state    State
+	byKey    map[string]*App
+	byID     map[string]*App
+	usage    map[*App]*usage
+	registry *registry
+	workers  []*worker
+	maxHeld  int
+	capacity int
+
+	next    atomic.Uint32 // spreads connections over workers
+	open    atomic.Int64  // connections
+	slow    atomic.Uint64 // connections closed as slow consumers
+	running context.Context
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// usage counts what an app's limits speak of.
+type usage struct {
+	connections atomic.Int64
+}
+
+// New returns a running hub; Close ends it.
+func New(o Options) *Hub {
+	running, stop := context.WithCancel(context.Background())
+	h := &Hub{
+		bus:      o.Bus,
+		state:    o.State,
+		byKey:    make(map[string]*App),
+		byID:     make(map[string]*App),
+		usage:    make(map[*App]*usage),
+		maxHeld:  orDefault(o.MaxHeldBytes, 1<<20),
+		capacity: o.MaxConnections,
+		running:  running,
+		stop:     stop,
+	}
+	for i := range o.Apps {
+		app := &o.Apps[i]
+		h.byKey[app.Key], h.byID[app.ID] = app, app
+		h.usage[app] = new(usage)
+	}
+	h.registry = newRegistry(o.Bus, o.State)
+	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
+	bound := orDefault(o.MailboxBytes, 64<<20) / count
+	for i := range count {
+		h.workers = append(h.workers, &worker{
+			index: i, hub: h, registry: h.registry, mailbox: newMailbox(bound),
+		})
+	}
+	h.registry.workers = h.workers
+	for _, w := range h.workers {
+		h.done.Go(func() { w.run(running.Done(), sweepInterval(o.Apps)) })
+	}
+	return h
+}
+
+func orDefault(value, otherwise int) int {
+	if value > 0 {
+		return value
+	}
+	return otherwise
+}
+
+// sweepInterval is an eighth of the shortest activity timeout, within reason.
+func sweepInterval(apps []App) time.Duration {
+	shortest := 40 * time.Second
+	for i := range apps {
+		shortest = min(shortest, apps[i].ActivityTimeout)
+	}
+	return max(shortest/8, 100*time.Millisecond)
+}
+
+// Close stops the workers and returns when they have ended. Open sockets are
+// not touched; see Drain.
+func (h *Hub) Close() {
+	h.stop()
+	h.done.Wait()
+}
+
+// AppByKey returns the app with a public key, nil when there is none.
+func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
+
+// AppByID returns the app with an id, nil when there is none.
+func (h *Hub) AppByID(id string) *App { return h.byID[id] }
+
+// Connect takes a new client in, and greets it. An error is a protocol.Fault to
+// close the socket with.
+func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
+	if err := h.reserve(app); err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		id:     newSocketID(),
+		app:    app,
+		hub:    h,
+		worker: h.workers[int(h.next.Add(1))%len(h.workers)],
+		socket: socket,
+	}
+	c.Touch()
+	c.worker.put(func(w *worker) { w.attach(c) })
+	return c, nil
+}
+
+// reserve counts a connection in, unless that is one too many.
+func (h *Hub) reserve(app *App) error {
+	if n := h.open.Add(1); h.capacity > 0 && n > int64(h.capacity) {
+		h.open.Add(-1)
+		return protocol.OverCapacity()
+	}
+	if n := h.usage[app].connections.Add(1); app.MaxConnections > 0 && n > int64(app.MaxConnections) {
+		h.usage[app].connections.Add(-1)
+		h.open.Add(-1)
+		return protocol.OverQuota()
+	}
+	return nil
+}
+
+func (h *Hub) released(c *Conn) {
+	h.open.Add(-1)
+	h.usage[c.app].connections.Add(-1)
+}
+
+// Connections returns how many sockets are open on this node.
+func (h *Hub) Connections() int { return int(h.open.Load()) }
+
+// Err is nil while events can be carried, as far as is known.
+func (h *Hub) Err() error { return h.bus.Err() }
+
+// drainStep is how often Drain closes a few sockets.
+const drainStep = 50 * time.Millisecond
+
+// Drain closes every socket with the fault, evenly over the given time, and
+// returns when none is open or ctx ends.
+func (h *Hub) Drain(ctx context.Context, f protocol.Fault, spread time.Duration) error {
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	at := make([]int, len(h.workers)) // connections of each at the start
+	for i, w := range h.workers {
+		at[i] = int(w.open.Load())
+	}
+	steps := max(int(spread/drainStep), 1)
+	for step := 1; h.Connections() > 0; step++ {
+		for i, w := range h.workers {
+			keep := at[i] * max(steps-step, 0) / steps
+			w.put(func(w *worker) { w.shed(f, keep) })
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d sockets still open: %w", h.Connections(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// shed closes the worker's connections but for so many.
+func (w *worker) shed(f protocol.Fault, keep int) {
+	for len(w.conns) > keep {
+		w.close(w.conns[len(w.conns)-1], f)
+	}
+}

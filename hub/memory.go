@@ -1,0 +1,181 @@
+package hub
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"channels/protocol"
+)
+
+// memoryShards is how many locks the channels of a Memory are spread over.
+const memoryShards = 64
+
+// Memory is the Bus and the State of a single node. It answers before its
+// methods return.
+type Memory struct {
+	seed   maphash.Seed
+	shards [memoryShards]memoryShard
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+var (
+	_ Bus   = (*Memory)(nil)
+	_ State = (*Memory)(nil)
+)
+
+// memoryShard holds a part of the channels. The order of its lock is the order
+// of its messages, so receivers are called under it; they do not block.
+type memoryShard struct {
+	mu       sync.Mutex
+	seq      uint64 // numbers the messages of all the shard's channels
+	channels map[Topic]*memoryChannel
+	expiring []expiry // caches by the time of their storing
+}
+
+// memoryChannel exists while somebody follows, subscribes or has cached.
+type memoryChannel struct {
+	receiver    Receiver
+	subscribers int
+	members     []protocol.Member // by the time of their joining
+	places      map[string]int    // user id to index in members
+	cached      []byte
+	expires     time.Time
+}
+
+// expiry says when to look whether a channel's cached event is due.
+type expiry struct {
+	topic Topic
+	at    time.Time
+}
+
+// cacheSweep is how often expired caches are dropped from memory. They are
+// never served after their time, whatever this is.
+const cacheSweep = 30 * time.Second
+
+// NewMemory returns a running Memory; Close ends it.
+func NewMemory() *Memory {
+	m := &Memory{seed: maphash.MakeSeed(), stop: make(chan struct{})}
+	for i := range m.shards {
+		m.shards[i].channels = make(map[Topic]*memoryChannel)
+	}
+	m.done.Go(m.sweep)
+	return m
+}
+
+// Close stops the Memory's goroutine and returns when it has ended.
+func (m *Memory) Close() {
+	close(m.stop)
+	m.done.Wait()
+}
+
+func (m *Memory) sweep() {
+	tick := time.NewTicker(cacheSweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case now := <-tick.C:
+			for i := range m.shards {
+				m.shards[i].expire(now)
+			}
+		}
+	}
+}
+
+func (m *Memory) shard(t Topic) *memoryShard {
+	return &m.shards[maphash.Comparable(m.seed, t)%memoryShards]
+}
+
+// Follow implements Bus.
+func (m *Memory) Follow(t Topic, r Receiver, done func(error)) {
+	s := m.shard(t)
+	s.mu.Lock()
+	s.channel(t).receiver = r
+	s.mu.Unlock()
+	done(nil)
+}
+
+// Unfollow implements Bus.
+func (m *Memory) Unfollow(t Topic, r Receiver) {
+	s := m.shard(t)
+	s.mu.Lock()
+	if ch := s.channels[t]; ch != nil && ch.receiver == r {
+		ch.receiver = nil
+		s.forgetIfIdle(t, ch)
+	}
+	s.mu.Unlock()
+}
+
+// Publish implements Bus.
+func (m *Memory) Publish(msg Message, done func(error)) {
+	s := m.shard(msg.Topic)
+	s.mu.Lock()
+	if msg.CacheFor > 0 {
+		s.cache(msg)
+	}
+	if ch := s.channels[msg.Topic]; ch != nil {
+		s.send(ch, msg)
+	}
+	s.mu.Unlock()
+	done(nil)
+}
+
+// Err implements Bus: memory does not fail.
+func (m *Memory) Err() error { return nil }
+
+// send numbers the message and hands it to the channel's receiver.
+func (s *memoryShard) send(ch *memoryChannel, msg Message) {
+	s.seq++
+	msg.Seq = s.seq
+	if ch.receiver != nil {
+		ch.receiver.Receive(msg)
+	}
+}
+
+func (s *memoryShard) channel(t Topic) *memoryChannel {
+	ch := s.channels[t]
+	if ch == nil {
+		ch = &memoryChannel{}
+		s.channels[t] = ch
+	}
+	return ch
+}
+
+func (s *memoryShard) forgetIfIdle(t Topic, ch *memoryChannel) {
+	if ch.receiver == nil && ch.subscribers == 0 && len(ch.members) == 0 && ch.cached == nil {
+		delete(s.channels, t)
+	}
+}
+
+func (s *memoryShard) cache(msg Message) {
+	ch := s.channel(msg.Topic)
+	if ch.cached == nil {
+		s.expiring = append(s.expiring, expiry{msg.Topic, time.Now().Add(msg.CacheFor)})
+	}
+	ch.cached = msg.Frame
+	ch.expires = time.Now().Add(msg.CacheFor)
+}
+
+// expire drops the caches whose time has come, and looks again later at those
+// that were renewed meanwhile.
+func (s *memoryShard) expire(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.expiring[:0]
+	for _, e := range s.expiring {
+		ch := s.channels[e.topic]
+		switch {
+		case ch == nil || ch.cached == nil:
+		case now.Before(ch.expires):
+			kept = append(kept, expiry{e.topic, ch.expires})
+		default:
+			ch.cached = nil
+			s.forgetIfIdle(e.topic, ch)
+		}
+	}
+	clear(s.expiring[len(kept):])
+	s.expiring = kept
+}

@@ -1,0 +1,156 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"channels/protocol"
+)
+
+// Join implements State.
+func (m *Memory) Join(j Join, done func(Joined, error)) {
+	s := m.shard(j.Topic)
+	s.mu.Lock()
+	joined, err := s.join(j)
+	s.mu.Unlock()
+	done(joined, err)
+}
+
+func (s *memoryShard) join(j Join) (Joined, error) {
+	ch := s.channel(j.Topic)
+	if j.Member != nil {
+		if err := s.enter(ch, j); err != nil {
+			s.forgetIfIdle(j.Topic, ch)
+			return Joined{}, err
+		}
+	}
+	ch.subscribers = j.Subscribers
+	return Joined{
+		Seq:     s.seq,
+		Members: slices.Clone(ch.members),
+		Cached:  ch.live(time.Now()),
+	}, nil
+}
+
+// enter puts the joiner on the roster, and announces a user who is new there.
+// One who is there already gets the newer info, without a word.
+func (s *memoryShard) enter(ch *memoryChannel, j Join) error {
+	if at, here := ch.places[j.Member.ID]; here {
+		ch.members[at].Info = j.Member.Info
+		return nil
+	}
+	if j.MaxMembers > 0 && len(ch.members) >= j.MaxMembers {
+		return ErrPresenceFull
+	}
+	if ch.places == nil {
+		ch.places = make(map[string]int)
+	}
+	ch.places[j.Member.ID] = len(ch.members)
+	ch.members = append(ch.members, *j.Member)
+	s.send(ch, Message{
+		Topic: j.Topic,
+		Frame: protocol.MemberAddedFrame(j.Topic.Channel, j.Member.ID, j.Member.Info),
+	})
+	return nil
+}
+
+// Leave implements State.
+func (m *Memory) Leave(l Leave, done func(error)) {
+	s := m.shard(l.Topic)
+	s.mu.Lock()
+	if ch := s.channels[l.Topic]; ch != nil {
+		ch.subscribers = l.Subscribers
+		if l.Gone != "" {
+			s.exit(ch, l)
+		}
+		s.forgetIfIdle(l.Topic, ch)
+	}
+	s.mu.Unlock()
+	done(nil)
+}
+
+// exit takes a user off the roster, keeping its order, and announces it.
+func (s *memoryShard) exit(ch *memoryChannel, l Leave) {
+	at, here := ch.places[l.Gone]
+	if !here {
+		return
+	}
+	ch.members = slices.Delete(ch.members, at, at+1)
+	delete(ch.places, l.Gone)
+	for i := at; i < len(ch.members); i++ {
+		ch.places[ch.members[i].ID] = i
+	}
+	s.send(ch, Message{
+		Topic: l.Topic,
+		Frame: protocol.MemberRemovedFrame(l.Topic.Channel, l.Gone),
+	})
+}
+
+// live returns the cached event's frame, nil when there is none or its time is
+// over.
+func (ch *memoryChannel) live(now time.Time) []byte {
+	if ch.cached == nil || !now.Before(ch.expires) {
+		return nil
+	}
+	return ch.cached
+}
+
+func (ch *memoryChannel) info(name string) ChannelInfo {
+	return ChannelInfo{Name: name, Subscribers: ch.subscribers, Users: len(ch.members)}
+}
+
+// Channels implements State.
+func (m *Memory) Channels(_ context.Context, app, prefix string) ([]ChannelInfo, error) {
+	var found []ChannelInfo
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		for t, ch := range s.channels {
+			if ch.subscribers > 0 && t.App == app && strings.HasPrefix(t.Channel, prefix) {
+				found = append(found, ch.info(t.Channel))
+			}
+		}
+		s.mu.Unlock()
+	}
+	return found, nil
+}
+
+// Channel implements State.
+func (m *Memory) Channel(_ context.Context, t Topic) (ChannelInfo, error) {
+	s := m.shard(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.channels[t]; ch != nil {
+		return ch.info(t.Channel), nil
+	}
+	return ChannelInfo{Name: t.Channel}, nil
+}
+
+// Users implements State.
+func (m *Memory) Users(_ context.Context, t Topic) ([]string, error) {
+	s := m.shard(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	if ch := s.channels[t]; ch != nil {
+		for _, member := range ch.members {
+			ids = append(ids, member.ID)
+		}
+	}
+	return ids, nil
+}
+
+// Cached implements State.
+func (m *Memory) Cached(_ context.Context, t Topic) (Cached, bool, error) {
+	s := m.shard(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	ch := s.channels[t]
+	if ch == nil || ch.live(now) == nil {
+		return Cached{}, false, nil
+	}
+	return Cached{Frame: ch.cached, TTL: ch.expires.Sub(now)}, true, nil
+}

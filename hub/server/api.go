@@ -1,0 +1,161 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// call is one request to the REST API, read and authenticated.
+type call struct {
+	app    *hub.App
+	method string
+	path   string // below /apps/{id}, without a leading slash
+	params protocol.Params
+	body   []byte
+}
+
+// apiError is an answer that is not a success. Its text is shown by every SDK.
+func apiError(status int, text string) error {
+	return protocol.RequestError{Status: status, Text: text}
+}
+
+// serveAPI answers a request below /apps/.
+func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
+	buf := s.buffers.get()
+	defer s.buffers.put(buf)
+	answer, err := s.answer(w, r, buf)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header()["Content-Type"] = contentTypeJSON
+	_, _ = w.Write(answer)
+}
+
+var contentTypeJSON = []string{"application/json"}
+
+// answer returns the JSON of a successful call.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) ([]byte, error) {
+	id, path, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/apps/"), "/")
+	req := protocol.Request{
+		Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery,
+	}
+	app := s.hub.AppByKey(req.AuthKey())
+	if err := readBody(w, r, buf, s.bodyLimit(app)); err != nil {
+		return nil, err
+	}
+	req.Body = buf.Bytes()
+	if err := s.authenticate(&req, app, id); err != nil {
+		return nil, err
+	}
+	c := &call{app: app, method: r.Method, path: path, params: req.Params(), body: req.Body}
+	return s.dispatch(r, c)
+}
+
+// authenticate checks in the order in which the hosted service's answers imply.
+func (s *Server) authenticate(req *protocol.Request, app *hub.App, id string) error {
+	switch key := req.AuthKey(); {
+	case key == "":
+		return apiError(http.StatusUnauthorized, "Missing parameter: auth_key")
+	case app == nil:
+		return apiError(http.StatusUnauthorized, "Unknown auth_key")
+	}
+	if err := req.Verify(app.Secret, time.Now()); err != nil {
+		return err
+	}
+	switch other := s.hub.AppByID(id); {
+	case other == nil:
+		return apiError(http.StatusNotFound, "Unknown app id "+strconv.Quote(id))
+	case other != app:
+		return apiError(http.StatusUnauthorized, "The auth_key does not belong to this app id")
+	case app.Disabled:
+		return apiError(http.StatusForbidden, "Application disabled")
+	}
+	return nil
+}
+
+// dispatch finds the endpoint.
+func (s *Server) dispatch(r *http.Request, c *call) ([]byte, error) {
+	parts := strings.Split(c.path, "/")
+	switch {
+	case c.path == "events":
+		return s.only(http.MethodPost, s.postEvents)(r, c)
+	case c.path == "batch_events":
+		return s.only(http.MethodPost, s.postBatch)(r, c)
+	case c.path == "channels":
+		return s.only(http.MethodGet, s.getChannels)(r, c)
+	case len(parts) == 2 && parts[0] == "channels":
+		return s.only(http.MethodGet, s.getChannel)(r, c)
+	case len(parts) == 3 && parts[0] == "channels" && parts[2] == "users":
+		return s.only(http.MethodGet, s.getUsers)(r, c)
+	}
+	return nil, apiError(http.StatusNotFound, "Not found: "+r.URL.Path)
+}
+
+type endpoint func(*http.Request, *call) ([]byte, error)
+
+func (s *Server) only(method string, e endpoint) endpoint {
+	return func(r *http.Request, c *call) ([]byte, error) {
+		if c.method != method {
+			return nil, apiError(http.StatusMethodNotAllowed, "Only "+method+" is supported here")
+		}
+		return e(r, c)
+	}
+}
+
+// bodyLimit is the largest body read, in bytes: a full batch of the largest
+// events, every character of them escaped.
+func (s *Server) bodyLimit(app *hub.App) int64 {
+	if s.maxBody > 0 {
+		return int64(s.maxBody)
+	}
+	if app == nil {
+		return 64 << 10
+	}
+	perEvent := 6*app.MaxEventBytes + 8<<10
+	return int64(max(app.MaxBatch*perEvent, perEvent+app.MaxChannelsPerEvent*256))
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer, limit int64) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return apiError(http.StatusRequestEntityTooLarge,
+			"The request body exceeds the allowed maximum ("+strconv.FormatInt(limit, 10)+" bytes)")
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return apiError(http.StatusBadRequest, "The request body could not be read")
+	}
+	return nil
+}
+
+// refuse answers with plain text, which SDKs show as it is.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, text := http.StatusInternalServerError, "Internal error"
+	if re := (protocol.RequestError{}); errors.As(err, &re) {
+		status, text = re.Status, re.Text
+	} else if unavailable(err) {
+		status, text = http.StatusServiceUnavailable, "Not published: "+err.Error()
+		w.Header().Set("Retry-After", "1")
+	} else {
+		s.log.Error("api request", "path", r.URL.Path, "error", err)
+	}
+	http.Error(w, text, status)
+}
+
+func unavailable(err error) bool {
+	return errors.Is(err, hub.ErrUnavailable) || errors.Is(err, hub.ErrOverloaded)
+}
+
+func encode(v any) ([]byte, error) { return json.Marshal(v) }

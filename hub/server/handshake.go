@@ -1,0 +1,163 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// The oldest and the newest version of the protocol that a client may ask for.
+const (
+	oldestProtocol = 4
+	newestProtocol = 7
+)
+
+// subprotocol is what some SDKs offer in Sec-WebSocket-Protocol.
+const subprotocol = "pusher-channels-protocol-7"
+
+func isUpgrade(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// serveSocket takes a WebSocket in, whatever its path: a client can only be told
+// what is wrong on an open connection. The handler returns at once, which frees
+// the HTTP server's part of the connection.
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	app, refusal := s.checkHandshake(r)
+	ws, g, err := s.accept(w, r, app)
+	if err != nil {
+		return // the library has answered
+	}
+	session := &session{ws: ws, guard: g, buffers: s.buffers}
+	if refusal == nil {
+		session.client, refusal = s.hub.Connect(app, socket{g})
+		g.client = session.client
+	}
+	if refusal != nil {
+		g.shut(refusal.(protocol.Fault))
+	}
+	s.running.Go(session.run)
+}
+
+// checkHandshake finds the app and what stands against the connection, which is
+// a protocol.Fault.
+func (s *Server) checkHandshake(r *http.Request) (*hub.App, error) {
+	key, ok := appKey(r.URL.Path)
+	if !ok {
+		return nil, protocol.PathNotFound()
+	}
+	app := s.hub.AppByKey(key)
+	switch {
+	case app == nil:
+		return nil, protocol.UnknownAppKey(key)
+	case app.Disabled:
+		return nil, protocol.AppDisabled()
+	case app.ForceTLS && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https":
+		return nil, protocol.TLSOnly()
+	}
+	if err := checkProtocol(r.URL.Query().Get("protocol")); err != nil {
+		return nil, err
+	}
+	if !originAllowed(app.AllowedOrigins, r.Header.Get("Origin")) {
+		return nil, protocol.OriginNotAllowed()
+	}
+	return app, nil
+}
+
+// appKey returns the key in /app/{key}.
+func appKey(path string) (string, bool) {
+	key, ok := strings.CutPrefix(path, "/app/")
+	return key, ok && key != "" && !strings.Contains(key, "/")
+}
+
+func checkProtocol(version string) error {
+	if version == "" {
+		return protocol.NoProtocol()
+	}
+	n, err := strconv.Atoi(version)
+	if err != nil || n < oldestProtocol || n > newestProtocol {
+		return protocol.UnsupportedProtocol()
+	}
+	return nil
+}
+
+// accept has the library do the handshake over a guard. Origins are checked per
+// app, so the library does not.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*websocket.Conn, *guard, error) {
+	h := &hijacker{ResponseWriter: w, limits: s.queues}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{subprotocol},
+		InsecureSkipVerify: true,
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ws.SetReadLimit(readLimit(app))
+	return ws, h.guard, nil
+}
+
+// readLimit is the largest message taken from a client, in bytes: an event of
+// the app's largest size may be six times as long on the wire.
+func readLimit(app *hub.App) int64 {
+	const floor = 64 << 10
+	if app == nil {
+		return floor
+	}
+	return int64(max(floor, 6*app.MaxEventBytes+4<<10))
+}
+
+// The library's buffers. It reads headers through the one and payloads past it;
+// the other must hold a whole control frame, so that each is one write.
+const (
+	readBuffer  = 128
+	writeBuffer = 136
+)
+
+// hijacker is a ResponseWriter that hands out a guarded connection.
+type hijacker struct {
+	http.ResponseWriter
+	limits *queueLimits
+	guard  *guard
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	ahead, err := readAhead(rw.Reader)
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	h.guard = newGuard(conn, ahead, h.limits)
+	return h.guard, bufio.NewReadWriter(
+		bufio.NewReaderSize(h.guard, readBuffer),
+		bufio.NewWriterSize(h.guard, writeBuffer),
+	), nil
+}
+
+// readAhead returns what the HTTP server has read past the handshake: clients
+// may send their first message right behind it.
+func readAhead(r *bufio.Reader) ([]byte, error) {
+	n := r.Buffered()
+	if n == 0 {
+		return nil, nil
+	}
+	b, err := r.Peek(n)
+	return append([]byte(nil), b...), err
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"net/url"
+	"strings"
+)
+
+// originAllowed says whether a page from origin may connect. Clients that are
+// no browsers send none and are let in. A pattern is an origin, or a host, which
+// allows any scheme and port; a host may start with "*." for all below it.
+func originAllowed(patterns []string, origin string) bool {
+	if len(patterns) == 0 || origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	for _, pattern := range patterns {
+		if originMatches(pattern, u) {
+			return true
+		}
+	}
+	return false
+}
+
+func originMatches(pattern string, origin *url.URL) bool {
+	if pattern == "*" {
+		return true
+	}
+	scheme, host, hasScheme := strings.Cut(pattern, "://")
+	if !hasScheme {
+		host = pattern
+	} else if !strings.EqualFold(scheme, origin.Scheme) {
+		return false
+	}
+	if hasScheme || strings.Contains(host, ":") {
+		return hostMatches(host, origin.Host)
+	}
+	return hostMatches(host, origin.Hostname())
+}
+
+func hostMatches(pattern, host string) bool {
+	pattern, host = strings.ToLower(pattern), strings.ToLower(host)
+	if below, ok := strings.CutPrefix(pattern, "*."); ok {
+		return strings.HasSuffix(host, "."+below)
+	}
+	return pattern == host
+}

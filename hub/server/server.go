@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"channels/hub"
+)
+
+// Options configure a Server. Zero values take the defaults named.
+type Options struct {
+	Hub *hub.Hub
+	Log *slog.Logger
+
+	QueueBytes      int   // bound of one client's queue; 0 = 1 MiB
+	NodeQueueBytes  int64 // bound of all queues together; 0 = 512 MiB
+	MaxRequestBytes int   // bound of a REST request's body; 0 = what the app's limits allow at most
+
+	// Welcome serves a page at / that helps with the first steps. It shows the
+	// app's secret, so it is for development credentials only; nil = none.
+	Welcome *hub.App
+}
+
+// Server answers HTTP: it is the handler of the public listener.
+type Server struct {
+	hub     *hub.Hub
+	log     *slog.Logger
+	queues  *queueLimits
+	maxBody int
+	welcome *hub.App
+	buffers *buffers
+	leaving atomic.Bool
+	running sync.WaitGroup // sessions
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a server for a running hub.
+func New(o Options) *Server {
+	s := &Server{
+		hub:     o.Hub,
+		log:     o.Log,
+		queues:  &queueLimits{perConn: o.QueueBytes, node: o.NodeQueueBytes},
+		maxBody: o.MaxRequestBytes,
+		welcome: o.Welcome,
+		buffers: newBuffers(),
+	}
+	if s.queues.perConn <= 0 {
+		s.queues.perConn = 1 << 20
+	}
+	if s.queues.node <= 0 {
+		s.queues.node = 512 << 20
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// HTTPServer returns a server for the public listener, with the time-outs that
+// keep slow strangers from holding connections.
+func (s *Server) HTTPServer() *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Leave makes the server not ready, ahead of a shutdown.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// Wait returns when the last socket is closed, or with ctx's error.
+func (s *Server) Wait(ctx context.Context) error {
+	closed := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for sockets to close: %w", ctx.Err())
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case isUpgrade(r):
+		s.serveSocket(w, r)
+	case strings.HasPrefix(r.URL.Path, "/apps/"):
+		s.serveAPI(w, r)
+	case strings.HasPrefix(r.URL.Path, "/app/"):
+		upgradeRequired(w)
+	case strings.HasPrefix(r.URL.Path, "/pusher/"):
+		noFallback(w)
+	case s.welcome != nil && (r.URL.Path == "/" || r.URL.Path == welcomeEventPath):
+		s.serveWelcome(w, r)
+	default:
+		http.Error(w, "Not found", http.StatusNotFound)
+	}
+}
+
+// upgradeRequired answers a plain request where a WebSocket is expected.
+func upgradeRequired(w http.ResponseWriter) {
+	w.Header().Set("Connection", "Upgrade")
+	w.Header().Set("Upgrade", "websocket")
+	http.Error(w, "This address takes WebSocket connections only", http.StatusUpgradeRequired)
+}
+
+// noFallback answers the HTTP transports of pusher-js, from any origin, so that
+// its user can read what is the matter.
+func noFallback(w http.ResponseWriter) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Allow-Headers", "content-type")
+	http.Error(w, "HTTP fallback transports are not supported; set enabledTransports: ['ws', 'wss']", http.StatusNotFound)
+}

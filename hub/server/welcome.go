@@ -1,0 +1,78 @@
+package server
+
+import (
+	_ "embed"
+	"html/template"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"channels/hub"
+)
+
+//go:embed welcome.html
+var welcomeHTML string
+
+// welcomeEventPath is where the page's button posts to.
+const welcomeEventPath = "/welcome/event"
+
+// welcomeChannel is the channel that the page subscribes to.
+const welcomeChannel = "my-channel"
+
+// welcomePage is what the page is filled in with.
+type welcomePage struct {
+	App     *hub.App
+	Host    string
+	Port    string
+	Channel string
+	Event   string
+	Path    string
+}
+
+// serveWelcome shows the page at / and sends the event its button asks for.
+func (s *Server) serveWelcome(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == welcomeEventPath && r.Method == http.MethodPost:
+		s.sendWelcomeEvent(w, r)
+	case r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		s.showWelcome(w, r)
+	default:
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+func (s *Server) showWelcome(w http.ResponseWriter, r *http.Request) {
+	host, port, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host, port = r.Host, "80"
+	}
+	page, err := template.New("welcome").Parse(welcomeHTML)
+	if err != nil {
+		http.Error(w, "Internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = page.Execute(w, welcomePage{
+		App: s.welcome, Host: host, Port: port,
+		Channel: welcomeChannel, Event: "my-event", Path: welcomeEventPath,
+	})
+}
+
+// sendWelcomeEvent publishes a fixed event, for a page of our own only.
+func (s *Server) sendWelcomeEvent(w http.ResponseWriter, r *http.Request) {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	text := `{"message":"hello, it is ` + time.Now().Format(time.TimeOnly) + `"}`
+	err := s.hub.Trigger(r.Context(), s.welcome, hub.Event{
+		Name: "my-event", Channels: []string{welcomeChannel}, Data: []byte(strconv.Quote(text)),
+	})
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,76 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"channels/protocol"
+)
+
+// ErrPresenceFull is what State.Join answers when a presence channel has no
+// room for another user. Nothing was changed.
+var ErrPresenceFull = errors.New("presence channel is full")
+
+// Join tells the State that a connection of this node subscribes to a channel.
+type Join struct {
+	Topic       Topic
+	Subscribers int              // connections of this node on the channel, this one included
+	Member      *protocol.Member // who it is, on a presence channel; else nil
+	MaxMembers  int              // how many distinct users the channel may have; 0 = any
+}
+
+// Joined is what the subscriber must see.
+type Joined struct {
+	// Seq is the place in the channel's order at which the answer was true:
+	// later messages come on top of it, earlier ones are contained in it.
+	Seq     uint64
+	Members []protocol.Member // of a presence channel, the joiner included; not to be changed
+	Cached  []byte            // the cached event's frame; nil = none
+}
+
+// Leave tells the State that a connection of this node has left a channel.
+type Leave struct {
+	Topic       Topic
+	Subscribers int    // connections of this node that remain on the channel
+	Gone        string // user who now has none on this node; "" = nobody
+}
+
+// ChannelInfo describes an occupied channel, over all nodes.
+type ChannelInfo struct {
+	Name        string
+	Subscribers int // connections
+	Users       int // distinct users, on a presence channel
+}
+
+// Cached is a cache channel's last event.
+type Cached struct {
+	Frame []byte        // as it was sent
+	TTL   time.Duration // what is left of its life
+}
+
+// State holds what must be true on every node: which channels are occupied, by
+// how many, by whom, and what they have cached. What a node says about itself
+// is absolute, so that saying it twice changes nothing. A change that
+// subscribers must learn of is published by the State itself, in the same step:
+// member_added for a user's first connection anywhere, member_removed for the
+// last.
+//
+// Join and Leave return at once, and take effect per channel in the order in
+// which they were called; their callbacks may come before the method returns or
+// later, on any goroutine, once each. The others block and may be called
+// concurrently.
+type State interface {
+	Join(j Join, done func(Joined, error))
+	Leave(l Leave, done func(error))
+
+	// Channels lists an app's occupied channels whose names start with prefix,
+	// in no order.
+	Channels(ctx context.Context, app, prefix string) ([]ChannelInfo, error)
+	// Channel describes one; no subscribers means that it is vacant.
+	Channel(ctx context.Context, t Topic) (ChannelInfo, error)
+	// Users lists the ids of a presence channel's users, in no order.
+	Users(ctx context.Context, t Topic) ([]string, error)
+	// Cached returns the channel's cached event; false when there is none.
+	Cached(ctx context.Context, t Topic) (Cached, bool, error)
+}
