@@ -45,7 +45,11 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		g.shut(refusal.(protocol.Fault))
 	}
-	s.running.Go(session.run)
+	s.sessions.Add(1)
+	go func() {
+		defer s.sessions.Add(-1)
+		session.run()
+	}()
 }
 
 // checkHandshake finds the app and what stands against the connection, which is

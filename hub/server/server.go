@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,14 +28,14 @@ type Options struct {
 
 // Server answers HTTP: it is the handler of the public listener.
 type Server struct {
-	hub     *hub.Hub
-	log     *slog.Logger
-	queues  *queueLimits
-	maxBody int
-	welcome *hub.App
-	buffers *buffers
-	leaving atomic.Bool
-	running sync.WaitGroup // sessions
+	hub      *hub.Hub
+	log      *slog.Logger
+	queues   *queueLimits
+	maxBody  int
+	welcome  *hub.App
+	buffers  *buffers
+	leaving  atomic.Bool
+	sessions atomic.Int64 // sockets whose goroutine runs
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -81,17 +80,15 @@ func (s *Server) Leave() { s.leaving.Store(true) }
 
 // Wait returns when the last socket is closed, or with ctx's error.
 func (s *Server) Wait(ctx context.Context) error {
-	closed := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for sockets to close: %w", ctx.Err())
+	const step = 10 * time.Millisecond
+	for s.sessions.Load() > 0 {
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for sockets to close: %w", ctx.Err())
+		}
 	}
+	return nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -1,0 +1,240 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"channels/hub"
+	"channels/hub/server"
+	"channels/protocol"
+)
+
+// TestMain fails when a test leaves a goroutine of ours behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if left := leftGoroutines(); code == 0 && left != "" {
+		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func leftGoroutines() string {
+	var left []string
+	for range 400 {
+		buf := make([]byte, 4<<20)
+		left = nil
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "channels/hub") && !strings.Contains(g, "leftGoroutines") {
+				left = append(left, g)
+			}
+		}
+		if left == nil {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return strings.Join(left, "\n\n")
+}
+
+const (
+	key    = "app-key"
+	secret = "app-secret"
+
+	// patience is how long anything may take before a test fails.
+	patience = 10 * time.Second
+)
+
+// rig is a running server on a loopback port.
+type rig struct {
+	t    testing.TB
+	addr string
+	hub  *hub.Hub
+	app  *hub.App
+}
+
+func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options)) *rig {
+	t.Helper()
+	app := hub.DefaultApp()
+	app.ID, app.Key, app.Secret = "1", key, secret
+	if change != nil {
+		change(&app)
+	}
+	memory := hub.NewMemory()
+	engine := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
+	o := server.Options{Hub: engine}
+	for _, option := range options {
+		option(&o)
+	}
+	front := server.New(o)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := front.HTTPServer()
+	go func() { _ = web.Serve(listener) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = web.Close()
+		if err := engine.Drain(ctx, protocol.Reconnect(), 0); err != nil {
+			t.Error(err)
+		}
+		if err := front.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		engine.Close()
+		memory.Close()
+	})
+	return &rig{t: t, addr: listener.Addr().String(), hub: engine, app: engine.AppByID("1")}
+}
+
+// client is a WebSocket client.
+type client struct {
+	t  testing.TB
+	ws *websocket.Conn
+	id string
+}
+
+func (r *rig) dial(path string) *client {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws://"+r.addr+path, nil)
+	if err != nil {
+		r.t.Fatalf("dial %s: %v", path, err)
+	}
+	ws.SetReadLimit(1 << 20)
+	r.t.Cleanup(func() { _ = ws.CloseNow() })
+	return &client{t: r.t, ws: ws}
+}
+
+func (r *rig) connect() *client {
+	r.t.Helper()
+	c := r.dial("/app/" + key + "?protocol=7")
+	var data struct {
+		SocketID string `json:"socket_id"`
+	}
+	if err := json.Unmarshal(c.expect("pusher:connection_established"), &data); err != nil {
+		r.t.Fatal(err)
+	}
+	c.id = data.SocketID
+	return c
+}
+
+func (c *client) say(text string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	if err := c.ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+}
+
+func (c *client) read() (protocol.Event, error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	_, message, err := c.ws.Read(ctx)
+	if err != nil {
+		return protocol.Event{}, err
+	}
+	return protocol.ParseEvent(message)
+}
+
+// expect reads one event and returns its data, undone from its string.
+func (c *client) expect(event string) []byte {
+	c.t.Helper()
+	e, err := c.read()
+	if err != nil {
+		c.t.Fatalf("waiting for %s: %v", event, err)
+	}
+	if e.Event != event {
+		c.t.Fatalf("got %s %s, want %s", e.Event, e.Data, event)
+	}
+	if event == "pusher:error" {
+		return e.Data
+	}
+	text, err := protocol.Unquote(e.Data)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return text
+}
+
+// expectClose reads on until the connection is closed, and wants this code.
+func (c *client) expectClose(code protocol.Code, reason string) {
+	c.t.Helper()
+	for {
+		_, err := c.read()
+		if err == nil {
+			continue
+		}
+		var ce websocket.CloseError
+		if !asCloseError(err, &ce) || protocol.Code(ce.Code) != code || !strings.Contains(ce.Reason, reason) {
+			c.t.Fatalf("closed with %v, want %d %q", err, code, reason)
+		}
+		return
+	}
+}
+
+func asCloseError(err error, target *websocket.CloseError) bool {
+	if websocket.CloseStatus(err) == -1 {
+		return false
+	}
+	for e := err; e != nil; {
+		if ce, ok := e.(websocket.CloseError); ok {
+			*target = ce
+			return true
+		}
+		u, ok := e.(interface{ Unwrap() error })
+		if !ok {
+			return false
+		}
+		e = u.Unwrap()
+	}
+	return false
+}
+
+func (c *client) subscribe(channel string) {
+	c.t.Helper()
+	c.say(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q}}`, channel))
+	c.expect("pusher_internal:subscription_succeeded")
+}
+
+func (r *rig) trigger(channel, event, data string) {
+	r.t.Helper()
+	err := r.hub.Trigger(r.t.Context(), r.app, hub.Event{
+		Name: event, Channels: []string{channel}, Data: protocol.QuoteData([]byte(data)),
+	})
+	if err != nil {
+		r.t.Fatalf("trigger: %v", err)
+	}
+}
+
+func (r *rig) get(path string) (int, string) {
+	r.t.Helper()
+	resp, err := http.Get("http://" + r.addr + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b strings.Builder
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := resp.Body.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return resp.StatusCode, b.String()
+		}
+	}
+}
