@@ -60,9 +60,9 @@ func TestKindOf(t *testing.T) {
 
 func TestKindProperties(t *testing.T) {
 	tests := []struct {
-		kind                                            Kind
+		kind                                           Kind
 		auth, presence, cache, encrypted, clientEvents bool
-		text                                            string
+		text                                           string
 	}{
 		{kind: Public, text: "public"},
 		{kind: Cache, cache: true, text: "cache"},

@@ -100,7 +100,7 @@ func DecodeBatch(body []byte, l Limits) ([]Trigger, error) {
 		if err != nil {
 			return nil, inBatch(len(triggers), err)
 		}
-		f.channels = nil
+		f.inBatch = true
 		t, err := f.trigger(l)
 		if err != nil {
 			return nil, inBatch(len(triggers), err)
@@ -152,6 +152,8 @@ func notAnObject(s *scanner) RequestError {
 // triggerFields holds the tokens of an event that is published.
 type triggerFields struct {
 	name, data, channel, channels, socketID, info []byte
+
+	inBatch bool // where an event has one channel
 }
 
 // readTrigger reads one object.
@@ -226,17 +228,8 @@ func (f *triggerFields) eventName() (string, error) {
 }
 
 func (f *triggerFields) channelNames(limit int) ([]string, error) {
-	if isAbsent(f.channels) {
-		name, err := optionalString("channel", f.channel)
-		switch {
-		case err != nil:
-			return nil, err
-		case isAbsent(f.channel):
-			return nil, badRequest("Missing parameter: channels")
-		case !ValidChannel(name):
-			return nil, invalidChannel(name)
-		}
-		return []string{name}, nil
+	if f.inBatch || isAbsent(f.channels) {
+		return f.channelName()
 	}
 	names, ok := stringsOf(f.channels)
 	switch {
@@ -257,6 +250,22 @@ func (f *triggerFields) channelNames(limit int) ([]string, error) {
 		return nil, badRequest("An event for an encrypted channel cannot be published to other channels as well")
 	}
 	return names, nil
+}
+
+// channelName returns the only channel.
+func (f *triggerFields) channelName() ([]string, error) {
+	name, err := optionalString("channel", f.channel)
+	switch {
+	case err != nil:
+		return nil, err
+	case isAbsent(f.channel) && f.inBatch:
+		return nil, badRequest("Missing parameter: channel")
+	case isAbsent(f.channel):
+		return nil, badRequest("Missing parameter: channels")
+	case !ValidChannel(name):
+		return nil, invalidChannel(name)
+	}
+	return []string{name}, nil
 }
 
 func invalidChannel(name string) RequestError {
