@@ -206,6 +206,15 @@ func QuoteData(raw []byte) []byte {
 	return appendQuoted(make([]byte, 0, quotedLen(raw)), raw)
 }
 
+// DataLen returns how many bytes an event's data has: those of the text that a
+// JSON string holds, else those of the JSON value itself.
+func DataLen(raw []byte) int {
+	if isString(raw) {
+		return unquotedLen(raw)
+	}
+	return len(raw)
+}
+
 // Event is an event of a server.
 type Event struct {
 	Event   string

@@ -148,6 +148,29 @@ func TestQuoteData(t *testing.T) {
 	}
 }
 
+func TestDataLen(t *testing.T) {
+	tests := []struct {
+		raw  string
+		want int
+	}{
+		{`""`, 0},
+		{`"abc"`, 3},
+		{`"é"`, 2},
+		{`"\u00e9\n"`, 3},
+		{`"\ud83d\ude00"`, 4},
+		{`"\ud83d"`, 3},
+		{`{"a":"\n"}`, 10},
+		{`12`, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.raw, func(t *testing.T) {
+			if got := DataLen([]byte(tt.raw)); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestParseEvent(t *testing.T) {
 	tests := []struct {
 		name, payload string

@@ -300,14 +300,8 @@ func (f *triggerFields) dataString(limit int) ([]byte, error) {
 	if isAbsent(f.data) {
 		return nil, badRequest("Missing parameter: data")
 	}
-	size := len(f.data)
-	if isString(f.data) {
-		// Escapes only make the token longer, so most need no closer look.
-		if size -= len(`""`); limit > 0 && size > limit {
-			size = unquotedLen(f.data)
-		}
-	}
-	if limit > 0 && size > limit {
+	// Escapes only make a string longer, so that most need no closer look.
+	if limit > 0 && len(f.data) > limit && DataLen(f.data) > limit {
 		return nil, RequestError{Status: 413, Text: "The data content of this event exceeds the allowed maximum (" +
 			strconv.Itoa(limit) + " bytes). See https://pusher.com/docs/channels/server_api/http-api#publishing-events for more info"}
 	}
