@@ -22,7 +22,21 @@ type Message struct {
 	Frame    []byte        // the whole server frame; nobody changes it
 	Exclude  string        // socket id that does not receive it; "" = none
 	CacheFor time.Duration // > 0: the channel's cached event from now on, for so long
+
+	Signal Signal // what the message means to the nodes themselves
+	User   string // whom the signal is about
 }
+
+// Signal says what a message is beside an event.
+type Signal uint8
+
+// Signals.
+const (
+	NoSignal  Signal = iota
+	Entered          // the user's first connection anywhere has joined the channel
+	Left             // the user's last one has left it
+	Terminate        // the user's connections are to be closed
+)
 
 // Receiver is told of the messages of a topic that it follows.
 type Receiver interface {

@@ -10,6 +10,7 @@ import (
 type channel struct {
 	topic   Topic
 	kind    protocol.Kind
+	status  bool // a user's status channel, which no client sees
 	workers []*worker
 
 	// subscribed has a bit for every worker with subscribers. The bus reads it,
@@ -39,8 +40,11 @@ const (
 
 // Receive hands a message to the workers that have subscribers.
 func (ch *channel) Receive(m Message) {
-	it := item{channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude}
-	ch.tell(it)
+	if ch.status {
+		ch.tell(item{do: func(w *worker) { w.userSignal(ch, m) }})
+		return
+	}
+	ch.tell(item{channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude})
 }
 
 // Lost makes the subscribers reconnect, since they may have missed something.
@@ -69,6 +73,8 @@ type subscription struct {
 	member  *protocol.Member // on a presence channel
 	at      int              // index in subscribers.joining or .conns
 	stage   stage
+
+	answered func(*worker, Joined, error) // instead of an acknowledgement, on a status channel
 
 	// While joining: what has arrived, from where on it counts, and the client's
 	// commands that wait.

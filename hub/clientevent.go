@@ -2,11 +2,12 @@ package hub
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"channels/protocol"
 )
 
-// maxEventName is the longest event name, in bytes.
+// maxEventName is the longest event name, in characters.
 const maxEventName = 200
 
 // receiveClientEvent checks a client event on the transport's goroutine, and
@@ -27,13 +28,13 @@ func (c *Conn) checkClientEvent(cmd protocol.Command) error {
 	switch {
 	case !c.app.ClientEvents:
 		return protocol.ClientEventsDisabled()
-	case len(cmd.Event) > maxEventName:
+	case utf8.RuneCount(cmd.Event) > maxEventName:
 		return protocol.ClientEventNameTooLong(maxEventName)
 	case kind.IsEncrypted():
 		return protocol.ClientEventOnEncrypted(name)
 	case !kind.AllowsClientEvents():
 		return protocol.ClientEventOnPublic(name)
-	case len(cmd.Data) > c.app.MaxEventBytes:
+	case protocol.DataLen(cmd.Data) > c.app.MaxEventBytes:
 		return protocol.ClientEventTooLarge(c.app.MaxEventBytes)
 	}
 	return nil

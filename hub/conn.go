@@ -24,6 +24,9 @@ type Conn struct {
 
 	seen atomic.Int64 // Unix milliseconds of the last sign of life
 
+	// Owned by the transport's goroutine, which calls Receive.
+	identity *protocol.User // who has signed in, as far as signatures say
+
 	// Owned by the worker.
 	at           int // index in worker.conns
 	closed       bool
@@ -31,6 +34,9 @@ type Conn struct {
 	subs         subscriptions
 	probed       time.Time // of the ping that waits for an answer; zero = none
 	clientEvents *rate.Limiter
+	since        time.Time // of the connection
+	authorized   bool      // has signed in or subscribed to a channel that needs it
+	user         *signin   // nil until signed in
 }
 
 // newSocketID returns an id in the form that every SDK checks, two numbers and
@@ -84,6 +90,8 @@ func (c *Conn) Receive(text []byte) {
 		c.worker.put(func(w *worker) { w.unsubscribe(c, name) })
 	case protocol.ClientEvent:
 		c.receiveClientEvent(cmd)
+	case protocol.Signin:
+		c.receiveSignin(cmd)
 	case protocol.Ping:
 		c.worker.put(func(w *worker) { w.send(c, protocol.PongFrame()) })
 	case protocol.Pong: // heard of, which is all

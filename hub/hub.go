@@ -100,11 +100,14 @@ func orDefault(value, otherwise int) int {
 	return otherwise
 }
 
-// sweepInterval is an eighth of the shortest activity timeout, within reason.
+// sweepInterval is an eighth of the shortest of the apps' timeouts, within reason.
 func sweepInterval(apps []App) time.Duration {
 	shortest := 40 * time.Second
 	for i := range apps {
 		shortest = min(shortest, apps[i].ActivityTimeout)
+		if apps[i].AuthorizedConnections {
+			shortest = min(shortest, apps[i].AuthorizedTimeout)
+		}
 	}
 	return max(shortest/8, 100*time.Millisecond)
 }
@@ -146,8 +149,10 @@ func (h *Hub) reserve(app *App) error {
 		h.open.Add(-1)
 		return protocol.OverCapacity()
 	}
-	if n := h.usage[app].connections.Add(1); app.MaxConnections > 0 && n > int64(app.MaxConnections) {
-		h.usage[app].connections.Add(-1)
+	if app.AuthorizedConnections {
+		return nil // counted when it is authorized
+	}
+	if !h.usage[app].reserve(app) {
 		h.open.Add(-1)
 		return protocol.OverQuota()
 	}
@@ -156,7 +161,18 @@ func (h *Hub) reserve(app *App) error {
 
 func (h *Hub) released(c *Conn) {
 	h.open.Add(-1)
-	h.usage[c.app].connections.Add(-1)
+	if c.authorized || !c.app.AuthorizedConnections {
+		h.usage[c.app].connections.Add(-1)
+	}
+}
+
+// reserve counts one of the app's connections in, unless its quota is used up.
+func (u *usage) reserve(app *App) bool {
+	if n := u.connections.Add(1); app.MaxConnections > 0 && n > int64(app.MaxConnections) {
+		u.connections.Add(-1)
+		return false
+	}
+	return true
 }
 
 // Connections returns how many sockets are open on this node.

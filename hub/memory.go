@@ -42,6 +42,8 @@ type memoryChannel struct {
 	places      map[string]int    // user id to index in members
 	cached      []byte
 	expires     time.Time
+	counted     time.Time // when subscribers were last told how many they are
+	countDue    bool      // and will be told again
 }
 
 // expiry says when to look whether a channel's cached event is due.

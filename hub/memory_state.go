@@ -27,11 +27,15 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 		}
 	}
 	ch.subscribers = j.Subscribers
-	return Joined{
+	joined := Joined{
 		Seq:     s.seq,
 		Members: slices.Clone(ch.members),
 		Cached:  ch.live(time.Now()),
-	}, nil
+	}
+	if j.Counted {
+		s.count(j.Topic, ch)
+	}
+	return joined, nil
 }
 
 // enter puts the joiner on the roster, and announces a user who is new there.
@@ -50,8 +54,10 @@ func (s *memoryShard) enter(ch *memoryChannel, j Join) error {
 	ch.places[j.Member.ID] = len(ch.members)
 	ch.members = append(ch.members, *j.Member)
 	s.send(ch, Message{
-		Topic: j.Topic,
-		Frame: protocol.MemberAddedFrame(j.Topic.Channel, j.Member.ID, j.Member.Info),
+		Topic:  j.Topic,
+		Frame:  protocol.MemberAddedFrame(j.Topic.Channel, j.Member.ID, j.Member.Info),
+		Signal: Entered,
+		User:   j.Member.ID,
 	})
 	return nil
 }
@@ -64,6 +70,9 @@ func (m *Memory) Leave(l Leave, done func(error)) {
 		ch.subscribers = l.Subscribers
 		if l.Gone != "" {
 			s.exit(ch, l)
+		}
+		if l.Counted {
+			s.count(l.Topic, ch)
 		}
 		s.forgetIfIdle(l.Topic, ch)
 	}
@@ -83,8 +92,10 @@ func (s *memoryShard) exit(ch *memoryChannel, l Leave) {
 		ch.places[ch.members[i].ID] = i
 	}
 	s.send(ch, Message{
-		Topic: l.Topic,
-		Frame: protocol.MemberRemovedFrame(l.Topic.Channel, l.Gone),
+		Topic:  l.Topic,
+		Frame:  protocol.MemberRemovedFrame(l.Topic.Channel, l.Gone),
+		Signal: Left,
+		User:   l.Gone,
 	})
 }
 
@@ -153,4 +164,38 @@ func (m *Memory) Cached(_ context.Context, t Topic) (Cached, bool, error) {
 		return Cached{}, false, nil
 	}
 	return Cached{Frame: ch.cached, TTL: ch.expires.Sub(now)}, true, nil
+}
+
+// A channel with more than busyCount subscribers is told their number at most
+// once every countInterval.
+const (
+	busyCount     = 100
+	countInterval = 5 * time.Second
+)
+
+// count tells the subscribers how many they are, now or when the interval is
+// over.
+func (s *memoryShard) count(t Topic, ch *memoryChannel) {
+	if ch.countDue || ch.subscribers == 0 {
+		return
+	}
+	wait := countInterval - time.Since(ch.counted)
+	if ch.subscribers <= busyCount || wait <= 0 {
+		s.sendCount(t, ch)
+		return
+	}
+	ch.countDue = true
+	time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		ch.countDue = false
+		if s.channels[t] == ch && ch.subscribers > 0 {
+			s.sendCount(t, ch)
+		}
+	})
+}
+
+func (s *memoryShard) sendCount(t Topic, ch *memoryChannel) {
+	ch.counted = time.Now()
+	s.send(ch, Message{Topic: t, Frame: protocol.SubscriptionCountFrame(t.Channel, ch.subscribers)})
 }

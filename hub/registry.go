@@ -65,6 +65,7 @@ func (r *registry) newChannel(t Topic) *channel {
 	return &channel{
 		topic:   t,
 		kind:    protocol.KindOf(t.Channel),
+		status:  isStatus(t.Channel),
 		workers: r.workers,
 		local:   make([]subscribers, len(r.workers)),
 	}
@@ -107,15 +108,24 @@ func (r *registry) confirm(s *registryShard, ch *channel, err error) {
 // join asks the State what the subscriber must see. The shard's lock is held.
 func (r *registry) join(sub *subscription) {
 	sub.joined = true
-	w, ch := sub.conn.worker, sub.channel
-	r.state.Join(Join{
+	w, ch, app := sub.conn.worker, sub.channel, sub.conn.app
+	j := Join{
 		Topic:       ch.topic,
 		Subscribers: ch.count - len(ch.waiting),
 		Member:      sub.member,
-		MaxMembers:  sub.conn.app.MaxPresenceMembers,
-	}, func(joined Joined, err error) {
+		Counted:     ch.counted(app),
+	}
+	if ch.kind.IsPresence() {
+		j.MaxMembers = app.MaxPresenceMembers
+	}
+	r.state.Join(j, func(joined Joined, err error) {
 		w.put(func(w *worker) { w.joined(sub, joined, err) })
 	})
+}
+
+// counted says whether the channel's subscribers are told how many they are.
+func (ch *channel) counted(app *App) bool {
+	return app.SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
 }
 
 // unsubscribe detaches sub. Its worker calls this.
@@ -129,6 +139,7 @@ func (r *registry) unsubscribe(w *worker, sub *subscription) {
 			Topic:       ch.topic,
 			Subscribers: ch.count - len(ch.waiting),
 			Gone:        gone,
+			Counted:     ch.counted(sub.conn.app),
 		}, ignoreError)
 	}
 	last := ch.count == 0

@@ -18,6 +18,7 @@ type Join struct {
 	Subscribers int              // connections of this node on the channel, this one included
 	Member      *protocol.Member // who it is, on a presence channel; else nil
 	MaxMembers  int              // how many distinct users the channel may have; 0 = any
+	Counted     bool             // the subscribers are told how many they are
 }
 
 // Joined is what the subscriber must see.
@@ -34,6 +35,7 @@ type Leave struct {
 	Topic       Topic
 	Subscribers int    // connections of this node that remain on the channel
 	Gone        string // user who now has none on this node; "" = nobody
+	Counted     bool   // the subscribers are told how many they are
 }
 
 // ChannelInfo describes an occupied channel, over all nodes.
@@ -54,7 +56,8 @@ type Cached struct {
 // is absolute, so that saying it twice changes nothing. A change that
 // subscribers must learn of is published by the State itself, in the same step:
 // member_added for a user's first connection anywhere, member_removed for the
-// last.
+// last, and where it is asked for, pusher_internal:subscription_count: at once up
+// to 100 subscribers, and every 5 seconds above that.
 //
 // Join and Leave return at once, and take effect per channel in the order in
 // which they were called; their callbacks may come before the method returns or

@@ -28,7 +28,7 @@ func (c *Conn) admit(name string, cmd protocol.Command) (*protocol.Member, error
 		return nil, protocol.InvalidChannelName(name)
 	}
 	kind := protocol.KindOf(name)
-	if kind == protocol.ServerToUser {
+	if id, ok := protocol.ServerToUserID(name); ok && (c.identity == nil || c.identity.ID != id) {
 		return nil, protocol.NotSignedIn(name)
 	}
 	if !kind.NeedsAuth() {
@@ -37,7 +37,7 @@ func (c *Conn) admit(name string, cmd protocol.Command) (*protocol.Member, error
 	if len(cmd.Auth) == 0 {
 		return nil, protocol.AuthRequired(name)
 	}
-	if kind.IsPresence() && len(cmd.ChannelData) == 0 {
+	if kind.IsPresence() && len(cmd.ChannelData) == 0 && c.identity == nil {
 		return nil, protocol.ChannelDataRequired(name)
 	}
 	channelData := string(cmd.ChannelData)
@@ -45,7 +45,18 @@ func (c *Conn) admit(name string, cmd protocol.Command) (*protocol.Member, error
 	if err != nil || !kind.IsPresence() {
 		return nil, err
 	}
+	if len(cmd.ChannelData) == 0 {
+		return c.admitUser(name)
+	}
 	return c.admitMember(name, cmd.ChannelData)
+}
+
+// admitUser has who is signed in join as that user.
+func (c *Conn) admitUser(name string) (*protocol.Member, error) {
+	if limit := c.app.MaxPresenceMemberBytes; len(c.identity.ID)+len(c.identity.Info) > limit {
+		return nil, protocol.ChannelDataTooLarge(name, limit)
+	}
+	return &protocol.Member{ID: c.identity.ID, Info: c.identity.Info}, nil
 }
 
 func (c *Conn) admitMember(name string, channelData []byte) (*protocol.Member, error) {
@@ -93,6 +104,10 @@ func (w *worker) joined(sub *subscription, answer Joined, err error) {
 	if sub.stage == left {
 		return
 	}
+	if sub.answered != nil {
+		sub.answered(w, answer, err)
+		return
+	}
 	if err != nil {
 		w.joinFailed(sub, err)
 		return
@@ -107,6 +122,9 @@ func (w *worker) joined(sub *subscription, answer Joined, err error) {
 	}
 	sub.held, sub.heldBytes = nil, 0
 	sub.stage = settled
+	if sub.channel.kind.NeedsAuth() {
+		w.authorize(sub.conn)
+	}
 	w.runQueued(sub)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"channels/protocol"
@@ -99,9 +101,13 @@ func (a *answers) wait(ctx context.Context) error {
 	}
 }
 
-// Channels lists an app's occupied channels whose names start with prefix.
+// Channels lists an app's occupied channels whose names start with prefix, but
+// for those of single users.
 func (h *Hub) Channels(ctx context.Context, app *App, prefix string) ([]ChannelInfo, error) {
-	return h.state.Channels(ctx, app.ID, prefix)
+	found, err := h.state.Channels(ctx, app.ID, prefix)
+	return slices.DeleteFunc(found, func(ch ChannelInfo) bool {
+		return strings.HasPrefix(ch.Name, "#")
+	}), err
 }
 
 // Channel describes a channel; one without subscribers is vacant.

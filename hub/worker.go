@@ -21,6 +21,7 @@ type worker struct {
 	// Owned by the worker's goroutine.
 	conns []*Conn // open ones, in no order
 	dirty []*Conn // those with frames in out
+	news  []*Conn // those with news of their watchlists to be told
 
 	// Read from outside.
 	open      atomic.Int64
@@ -169,6 +170,7 @@ func (w *worker) flushConn(c *Conn) {
 // attach makes the connection the worker's, and greets it.
 func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
+	c.since = time.Now()
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
 	w.send(c, protocol.EstablishedFrame(c.id, int(c.app.ActivityTimeout/time.Second)))
@@ -198,6 +200,7 @@ func (w *worker) detach(c *Conn) {
 		w.registry.unsubscribe(w, sub)
 	}
 	c.subs.clear()
+	w.signOut(c)
 	last := len(w.conns) - 1
 	moved := w.conns[last]
 	w.conns[c.at], moved.at = moved, c.at
@@ -225,6 +228,10 @@ func (w *worker) sweep(now time.Time) {
 }
 
 func (w *worker) probe(c *Conn, now time.Time) {
+	if c.app.AuthorizedConnections && !c.authorized && now.Sub(c.since) >= c.app.AuthorizedTimeout {
+		w.close(c, protocol.ConnectionUnauthorized())
+		return
+	}
 	silent := now.Sub(c.lastSeen())
 	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
 	switch {
