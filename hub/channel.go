@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync/atomic"
+	"time"
 
 	"channels/protocol"
 )
@@ -44,14 +45,14 @@ func (ch *channel) Receive(m Message) {
 		ch.tell(item{do: func(w *worker) { w.userSignal(ch, m) }})
 		return
 	}
-	ch.tell(item{channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude})
+	ch.tell(item{channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude, at: time.Now()})
 }
 
 // Lost makes the subscribers reconnect, since they may have missed something.
 func (ch *channel) Lost() {
 	ch.tell(item{do: func(w *worker) {
 		for _, sub := range ch.local[w.index].all() {
-			w.close(sub.conn, protocol.Reconnect())
+			w.close(sub.conn, protocol.Reconnect(), MissedEvents)
 		}
 	}})
 }

@@ -21,6 +21,7 @@ type Conn struct {
 	hub    *Hub
 	worker *worker
 	socket Socket
+	usage  *usage
 
 	seen atomic.Int64 // Unix milliseconds of the last sign of life
 
@@ -65,8 +66,8 @@ func (c *Conn) Gone() {
 }
 
 // Close ends the connection from the server's side with a fault.
-func (c *Conn) Close(f protocol.Fault) {
-	c.worker.put(func(w *worker) { w.close(c, f) })
+func (c *Conn) Close(f protocol.Fault, reason CloseReason) {
+	c.worker.put(func(w *worker) { w.close(c, f, reason) })
 }
 
 // Receive handles one text message, whose bytes it may overwrite and does not
@@ -77,6 +78,8 @@ func (c *Conn) Receive(text []byte) {
 	if c.worker.mailbox.waitForRoom(c.hub.running) != nil {
 		return // the hub is closing
 	}
+	c.usage.messagesReceived.Add(1)
+	c.usage.bytesReceived.Add(uint64(len(text)))
 	cmd, err := protocol.Decode(text)
 	if err != nil {
 		c.refuse(err)

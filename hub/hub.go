@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,10 @@ type Options struct {
 	MailboxBytes   int // bound of the workers' mailboxes together; 0 = 64 MiB
 	MaxHeldBytes   int // what a subscription may hold while it is pending; 0 = 1 MiB
 	MaxConnections int // sockets of the node at once; 0 = no limit
+
+	// Delivered is told how long a message took on this node, from its arrival
+	// to its having been given to every socket. Workers call it; nil = nobody.
+	Delivered func(time.Duration)
 }
 
 // Hub is the engine. Its methods may be called from any goroutine.
@@ -46,17 +52,14 @@ type Hub struct {
 	maxHeld  int
 	capacity int
 
+	delivered func(time.Duration)
+
 	next    atomic.Uint32 // spreads connections over workers
 	open    atomic.Int64  // connections
-	slow    atomic.Uint64 // connections closed as slow consumers
+	closes  closes
 	running context.Context
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-}
-
-// usage counts what an app's limits speak of.
-type usage struct {
-	connections atomic.Int64
 }
 
 // New returns a running hub; Close ends it.
@@ -76,9 +79,9 @@ func New(o Options) *Hub {
 	for i := range o.Apps {
 		app := &o.Apps[i]
 		h.byKey[app.Key], h.byID[app.ID] = app, app
-		h.usage[app] = new(usage)
 	}
 	h.registry = newRegistry(o.Bus, o.State)
+	h.delivered = o.Delivered
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
 	bound := orDefault(o.MailboxBytes, 64<<20) / count
 	for i := range count {
@@ -87,6 +90,9 @@ func New(o Options) *Hub {
 		})
 	}
 	h.registry.workers = h.workers
+	for _, app := range h.byID {
+		h.usage[app] = &usage{sent: make([]sent, count)}
+	}
 	for _, w := range h.workers {
 		h.done.Go(func() { w.run(running.Done(), sweepInterval(o.Apps)) })
 	}
@@ -119,6 +125,9 @@ func (h *Hub) Close() {
 	h.done.Wait()
 }
 
+// Apps returns the apps, in no order.
+func (h *Hub) Apps() []*App { return slices.Collect(maps.Values(h.byID)) }
+
 // AppByKey returns the app with a public key, nil when there is none.
 func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
 
@@ -137,7 +146,9 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 		hub:    h,
 		worker: h.workers[int(h.next.Add(1))%len(h.workers)],
 		socket: socket,
+		usage:  h.usage[app],
 	}
+	c.usage.opened.Add(1)
 	c.Touch()
 	c.worker.put(func(w *worker) { w.attach(c) })
 	return c, nil
@@ -161,8 +172,9 @@ func (h *Hub) reserve(app *App) error {
 
 func (h *Hub) released(c *Conn) {
 	h.open.Add(-1)
+	c.usage.closed.Add(1)
 	if c.authorized || !c.app.AuthorizedConnections {
-		h.usage[c.app].connections.Add(-1)
+		c.usage.connections.Add(-1)
 	}
 }
 
@@ -211,6 +223,6 @@ func (h *Hub) Drain(ctx context.Context, f protocol.Fault, spread time.Duration)
 // shed closes the worker's connections but for so many.
 func (w *worker) shed(f protocol.Fault, keep int) {
 	for len(w.conns) > keep {
-		w.close(w.conns[len(w.conns)-1], f)
+		w.close(w.conns[len(w.conns)-1], f, Draining)
 	}
 }

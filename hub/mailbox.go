@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // item is one thing for a worker to do: deliver a message to its subscribers of
@@ -12,6 +13,7 @@ type item struct {
 	seq     uint64
 	frame   []byte
 	exclude string
+	at      time.Time // of its arrival
 
 	do func(*worker) // instead of a message
 }

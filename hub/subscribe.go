@@ -179,7 +179,7 @@ func (w *worker) joinFailed(sub *subscription, err error) {
 		w.runQueued(sub)
 		return
 	}
-	w.close(c, protocol.OverCapacity())
+	w.close(c, protocol.OverCapacity(), Backend)
 }
 
 // unsubscribe has no answer, but for a mistake.

@@ -89,7 +89,7 @@ func (w *worker) signIn(c *Conn, user protocol.User, userData string) {
 // there.
 func (w *worker) signedIn(c *Conn, user protocol.User, success []byte, err error) {
 	if err != nil {
-		w.close(c, protocol.OverCapacity())
+		w.close(c, protocol.OverCapacity(), Backend)
 		return
 	}
 	c.user.status.stage = settled
@@ -117,8 +117,8 @@ func (w *worker) authorize(c *Conn) {
 	if c.authorized {
 		return
 	}
-	if c.app.AuthorizedConnections && !w.hub.usage[c.app].reserve(c.app) {
-		w.close(c, protocol.OverQuota())
+	if c.app.AuthorizedConnections && !c.usage.reserve(c.app) {
+		w.close(c, protocol.OverQuota(), Quota)
 		return
 	}
 	c.authorized = true
@@ -129,7 +129,7 @@ func (w *worker) userSignal(ch *channel, m Message) {
 	for _, sub := range ch.local[w.index].all() {
 		switch {
 		case m.Signal == Terminate && sub.member != nil:
-			w.close(sub.conn, protocol.Terminated())
+			w.close(sub.conn, protocol.Terminated(), Terminated)
 		case m.Signal == Entered || m.Signal == Left:
 			w.watchedChanged(sub, m)
 		}

@@ -60,7 +60,7 @@ func (w *worker) watch(c *Conn, ids []string) {
 // client is told.
 func (w *worker) watchedKnown(c *Conn, u *watched, joined Joined, err error) {
 	if err != nil {
-		w.close(c, protocol.OverCapacity())
+		w.close(c, protocol.OverCapacity(), Backend)
 		return
 	}
 	u.sub.stage = settled

@@ -23,9 +23,7 @@ type worker struct {
 	dirty []*Conn // those with frames in out
 	news  []*Conn // those with news of their watchlists to be told
 
-	// Read from outside.
-	open      atomic.Int64
-	delivered atomic.Uint64
+	open atomic.Int64 // connections; read from outside
 }
 
 // put has f done by the worker.
@@ -48,7 +46,21 @@ func (w *worker) run(stop <-chan struct{}, sweepEvery time.Duration) {
 			w.handle(&batch[i])
 		}
 		w.flush()
+		w.observe(batch)
 		batch = recycle(batch)
+	}
+}
+
+// observe reports how long the batch's messages took.
+func (w *worker) observe(batch []item) {
+	if w.hub.delivered == nil {
+		return
+	}
+	now := time.Now()
+	for i := range batch {
+		if batch[i].do == nil {
+			w.hub.delivered(now.Sub(batch[i].at))
+		}
 	}
 }
 
@@ -87,14 +99,12 @@ func (w *worker) deliver(it *item) {
 	for _, c := range to.conns {
 		w.send(c, it.frame)
 	}
-	w.delivered.Add(uint64(len(to.conns)))
 }
 
 func (w *worker) deliverExcept(conns []*Conn, it *item) {
 	for _, c := range conns {
 		if c.id != it.exclude {
 			w.send(c, it.frame)
-			w.delivered.Add(1)
 		}
 	}
 }
@@ -124,7 +134,7 @@ func (w *worker) hold(sub *subscription, it *item) {
 	sub.heldBytes += len(it.frame)
 	if sub.heldBytes > w.hub.maxHeld {
 		// Not at once: the caller walks over the list that closing changes.
-		w.put(func(w *worker) { w.close(sub.conn, protocol.OverCapacity()) })
+		w.put(func(w *worker) { w.close(sub.conn, protocol.OverCapacity(), SlowConsumer) })
 	}
 }
 
@@ -153,7 +163,9 @@ func (w *worker) flushConn(c *Conn) {
 	}
 	var err error
 	if !c.closed {
-		err = c.socket.Send(c.out)
+		if err = c.socket.Send(c.out); err == nil {
+			w.countSent(c)
+		}
 	}
 	if cap(c.out) > keptFrames {
 		c.out = nil
@@ -162,9 +174,18 @@ func (w *worker) flushConn(c *Conn) {
 		c.out = c.out[:0]
 	}
 	if err != nil {
-		w.hub.slow.Add(1)
-		w.close(c, protocol.OverCapacity())
+		w.close(c, protocol.OverCapacity(), SlowConsumer)
 	}
+}
+
+func (w *worker) countSent(c *Conn) {
+	bytes := 0
+	for _, frame := range c.out {
+		bytes += len(frame)
+	}
+	sent := &c.usage.sent[w.index]
+	sent.messages.Add(uint64(len(c.out)))
+	sent.bytes.Add(uint64(bytes))
 }
 
 // attach makes the connection the worker's, and greets it.
@@ -178,7 +199,7 @@ func (w *worker) attach(c *Conn) {
 
 // close ends a connection from our side: what it has been sent so far goes out,
 // then the fault; its subscriptions end now.
-func (w *worker) close(c *Conn, f protocol.Fault) {
+func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
 	if c.closed {
 		return
 	}
@@ -188,6 +209,7 @@ func (w *worker) close(c *Conn, f protocol.Fault) {
 	}
 	w.detach(c)
 	c.socket.Close(f)
+	w.hub.closes.add(f, reason)
 }
 
 // detach forgets a connection that is closing or gone.
@@ -229,7 +251,7 @@ func (w *worker) sweep(now time.Time) {
 
 func (w *worker) probe(c *Conn, now time.Time) {
 	if c.app.AuthorizedConnections && !c.authorized && now.Sub(c.since) >= c.app.AuthorizedTimeout {
-		w.close(c, protocol.ConnectionUnauthorized())
+		w.close(c, protocol.ConnectionUnauthorized(), Unauthorized)
 		return
 	}
 	silent := now.Sub(c.lastSeen())
@@ -241,6 +263,6 @@ func (w *worker) probe(c *Conn, now time.Time) {
 		c.probed = now
 		w.send(c, protocol.PingFrame())
 	case now.Sub(c.probed) >= pongTimeout:
-		w.close(c, protocol.PongMissing())
+		w.close(c, protocol.PongMissing(), Silent)
 	}
 }

@@ -37,6 +37,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	s.ok.Inc()
 	w.Header()["Content-Type"] = contentTypeJSON
 	_, _ = w.Write(answer)
 }
@@ -45,7 +46,7 @@ var contentTypeJSON = []string{"application/json"}
 
 // answer returns the JSON of a successful call.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) ([]byte, error) {
-	id, path, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/apps/"), "/")
+	id, path := splitPath(r.URL.EscapedPath())
 	req := protocol.Request{
 		Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery,
 	}
@@ -57,8 +58,30 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, buf *bytes.Buffe
 	if err := s.authenticate(&req, app, id); err != nil {
 		return nil, err
 	}
+	if err := s.checkRequestRate(app); err != nil {
+		return nil, err
+	}
 	c := &call{app: app, method: r.Method, path: path, params: req.Params(), body: req.Body}
-	return s.dispatch(r, c)
+	answer, err := s.dispatch(r, c)
+	s.traffic[app].count(len(req.Body), len(answer))
+	return answer, err
+}
+
+func (t *appTraffic) count(received, sent int) {
+	t.calls.Add(1)
+	t.received.Add(uint64(received))
+	t.sent.Add(uint64(sent))
+}
+
+// splitPath returns the app's id and what is below it. pusher-http-python leaves
+// /apps/{id} out when it terminates a user's connections: then the key alone
+// says which app is meant, and the id is empty.
+func splitPath(path string) (id, below string) {
+	if rest, ok := strings.CutPrefix(path, "/apps/"); ok {
+		id, below, _ = strings.Cut(rest, "/")
+		return id, below
+	}
+	return "", strings.TrimPrefix(path, "/")
 }
 
 // authenticate checks in the order in which the hosted service's answers imply.
@@ -72,10 +95,12 @@ func (s *Server) authenticate(req *protocol.Request, app *hub.App, id string) er
 	if err := req.Verify(app.Secret, time.Now()); err != nil {
 		return err
 	}
+	keyOnly := strings.HasPrefix(req.Path, "/users/")
 	switch other := s.hub.AppByID(id); {
-	case other == nil:
+	case keyOnly && !app.Disabled:
+	case other == nil && !keyOnly:
 		return apiError(http.StatusNotFound, "Unknown app id "+strconv.Quote(id))
-	case other != app:
+	case other != app && !keyOnly:
 		return apiError(http.StatusUnauthorized, "The auth_key does not belong to this app id")
 	case app.Disabled:
 		return apiError(http.StatusForbidden, "Application disabled")
@@ -97,6 +122,8 @@ func (s *Server) dispatch(r *http.Request, c *call) ([]byte, error) {
 		return s.only(http.MethodGet, s.getChannel)(r, c)
 	case len(parts) == 3 && parts[0] == "channels" && parts[2] == "users":
 		return s.only(http.MethodGet, s.getUsers)(r, c)
+	case len(parts) == 3 && parts[0] == "users" && parts[2] == "terminate_connections":
+		return s.only(http.MethodPost, s.terminateUser)(r, c)
 	}
 	return nil, apiError(http.StatusNotFound, "Not found: "+r.URL.Path)
 }
@@ -151,6 +178,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		s.log.Error("api request", "path", r.URL.Path, "error", err)
 	}
+	s.metrics.api.WithLabelValues(strconv.Itoa(status)).Inc()
 	http.Error(w, text, status)
 }
 

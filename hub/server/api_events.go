@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"channels/hub"
@@ -25,6 +26,9 @@ func (s *Server) postEvents(r *http.Request, c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkEventRate(c.app, 1); err != nil {
+		return nil, err
+	}
 	if err := s.trigger(r.Context(), c.app, t); err != nil {
 		return nil, err
 	}
@@ -41,15 +45,25 @@ func (s *Server) postEvents(r *http.Request, c *call) ([]byte, error) {
 }
 
 func (s *Server) trigger(ctx context.Context, app *hub.App, t protocol.Trigger) error {
-	return s.hub.Trigger(ctx, app, hub.Event{
+	err := s.hub.Trigger(ctx, app, hub.Event{
 		Name: t.Name, Data: t.Data, Channels: t.Channels, Exclude: t.SocketID,
 	})
+	switch {
+	case errors.Is(err, hub.ErrOverloaded):
+		s.metrics.refused.WithLabelValues(app.ID, refusedOverload).Inc()
+	case err != nil:
+		s.metrics.refused.WithLabelValues(app.ID, refusedUnavailable).Inc()
+	}
+	return err
 }
 
 // postBatch publishes some events on a channel each.
 func (s *Server) postBatch(r *http.Request, c *call) ([]byte, error) {
 	batch, err := protocol.DecodeBatch(c.body, s.limits(c.app))
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkEventRate(c.app, len(batch)); err != nil {
 		return nil, err
 	}
 	informed := false

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -32,24 +33,55 @@ func isUpgrade(r *http.Request) bool {
 // what is wrong on an open connection. The handler returns at once, which frees
 // the HTTP server's part of the connection.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if !s.knocks.allow(r) {
+		tooManyHandshakes(w)
+		return
+	}
 	app, refusal := s.checkHandshake(r)
 	ws, g, err := s.accept(w, r, app)
 	if err != nil {
 		return // the library has answered
 	}
 	session := &session{ws: ws, guard: g, buffers: s.buffers}
+	reason := hub.Refused
 	if refusal == nil {
-		session.client, refusal = s.hub.Connect(app, socket{g})
-		g.client = session.client
+		session.client, reason, refusal = s.connect(app, g)
 	}
 	if refusal != nil {
-		g.shut(refusal.(protocol.Fault))
+		s.refuseSocket(g, refusal, reason)
 	}
 	s.sessions.Add(1)
 	go func() {
 		defer s.sessions.Add(-1)
 		session.run()
 	}()
+}
+
+// connect gives the socket to the hub, which may have no room for it.
+func (s *Server) connect(app *hub.App, g *guard) (*hub.Conn, hub.CloseReason, error) {
+	client, err := s.hub.Connect(app, socket{g})
+	if err != nil {
+		if fault := asFault(err); fault.Code == protocol.CodeOverQuota {
+			return nil, hub.Quota, err
+		}
+		return nil, hub.Capacity, err
+	}
+	g.client = client
+	return client, "", nil
+}
+
+func (s *Server) refuseSocket(g *guard, refusal error, reason hub.CloseReason) {
+	fault := asFault(refusal)
+	s.hub.CountClose(fault, reason)
+	g.shut(fault)
+}
+
+// asFault returns what the client is told of an error.
+func asFault(err error) protocol.Fault {
+	if fault := (protocol.Fault{}); errors.As(err, &fault) {
+		return fault
+	}
+	return protocol.OverCapacity()
 }
 
 // checkHandshake finds the app and what stands against the connection, which is

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"channels/hub"
 )
 
@@ -21,6 +23,12 @@ type Options struct {
 	NodeQueueBytes  int64 // bound of all queues together; 0 = 512 MiB
 	MaxRequestBytes int   // bound of a REST request's body; 0 = what the app's limits allow at most
 
+	RequestsPerSecond   int // REST calls of an app; 0 = no limit
+	HandshakesPerSecond int // connections of an address; 0 = no limit
+
+	// Metrics is filled in with what this server does; nil = one of its own.
+	Metrics *Metrics
+
 	// Welcome serves a page at / that helps with the first steps. It shows the
 	// app's secret, so it is for development credentials only; nil = none.
 	Welcome *hub.App
@@ -28,12 +36,20 @@ type Options struct {
 
 // Server answers HTTP: it is the handler of the public listener.
 type Server struct {
-	hub      *hub.Hub
-	log      *slog.Logger
-	queues   *queueLimits
-	maxBody  int
-	welcome  *hub.App
-	buffers  *buffers
+	hub     *hub.Hub
+	log     *slog.Logger
+	queues  *queueLimits
+	maxBody int
+	welcome *hub.App
+	buffers *buffers
+	metrics *Metrics
+	ok      prometheus.Counter // answers with status 200
+	traffic map[*hub.App]*appTraffic
+	knocks  handshakes
+	listens atomic.Pointer[string] // port of the public listener
+
+	requestsPerSecond int
+
 	leaving  atomic.Bool
 	sessions atomic.Int64 // sockets whose goroutine runs
 }
@@ -49,7 +65,17 @@ func New(o Options) *Server {
 		maxBody: o.MaxRequestBytes,
 		welcome: o.Welcome,
 		buffers: newBuffers(),
+		metrics: o.Metrics,
+		traffic: newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
+		knocks:  handshakes{perSecond: o.HandshakesPerSecond},
+
+		requestsPerSecond: o.RequestsPerSecond,
 	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics()
+	}
+	s.metrics.setSource(s)
+	s.ok = s.metrics.api.WithLabelValues("200")
 	if s.queues.perConn <= 0 {
 		s.queues.perConn = 1 << 20
 	}
@@ -75,6 +101,16 @@ func (s *Server) HTTPServer() *http.Server {
 	}
 }
 
+// SetPort names the port of the public listener, for the metrics' labels.
+func (s *Server) SetPort(port string) { s.listens.Store(&port) }
+
+func (s *Server) port() string {
+	if port := s.listens.Load(); port != nil {
+		return *port
+	}
+	return ""
+}
+
 // Leave makes the server not ready, ahead of a shutdown.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
@@ -96,7 +132,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case isUpgrade(r):
 		s.serveSocket(w, r)
-	case strings.HasPrefix(r.URL.Path, "/apps/"):
+	case strings.HasPrefix(r.URL.Path, "/apps/"), strings.HasPrefix(r.URL.Path, "/users/"):
 		s.serveAPI(w, r)
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)

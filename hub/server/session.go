@@ -57,7 +57,7 @@ func (s *session) receive(kind websocket.MessageType, message []byte) {
 		s.client.Fail(protocol.BinaryFrame())
 		s.client.Close(protocol.Fault{
 			Code: protocol.CodeUnsupportedData, Message: protocol.BinaryFrame().Message,
-		})
+		}, hub.BadFrame)
 	}
 }
 

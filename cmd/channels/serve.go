@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"channels/hub"
+	"channels/hub/server"
+	"channels/protocol"
+)
+
+// serve runs the server until ctx ends, and then shuts it down within the grace
+// period.
+func serve(ctx context.Context, s Settings, log *slog.Logger) error {
+	files, err := raiseFileLimit()
+	if err != nil {
+		log.Warn("open-file limit not raised", "error", err)
+	}
+	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
+
+	metrics := server.NewMetrics()
+	memory := hub.NewMemory()
+	defer memory.Close()
+	engine := hub.New(hub.Options{
+		Apps:           s.Apps,
+		Bus:            memory,
+		State:          memory,
+		MailboxBytes:   s.Limits.MailboxBytes,
+		MaxHeldBytes:   s.Limits.MaxQueueBytesPerConnection,
+		MaxConnections: ceiling,
+		Delivered:      metrics.Delivered,
+	})
+	defer engine.Close()
+
+	front := server.New(server.Options{
+		Hub:             engine,
+		Log:             log,
+		QueueBytes:      s.Limits.MaxQueueBytesPerConnection,
+		NodeQueueBytes:  int64(s.Limits.MaxQueueBytes),
+		MaxRequestBytes: s.Limits.MaxRequestBytes,
+
+		RequestsPerSecond:   s.Limits.RequestsPerSecond,
+		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
+
+		Metrics: metrics,
+		Welcome: welcomeApp(s),
+	})
+	l, err := listen(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	front.SetPort(l.port)
+	log.Info("channels is ready",
+		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
+		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps))
+	return l.run(ctx, engine, front, s.ShutdownGrace, log)
+}
+
+// welcomeApp returns the app that the welcome page shows: the one with the
+// credentials for development, on a listener that only this machine reaches.
+func welcomeApp(s Settings) *hub.App {
+	if !s.DevelopmentApp || len(s.Apps) != 1 {
+		return nil
+	}
+	return &s.Apps[0]
+}
+
+// listeners are the server's two ends.
+type listeners struct {
+	public net.Listener
+	port   string       // of the public one
+	ops    net.Listener // nil when switched off
+}
+
+func listen(ctx context.Context, s Settings, log *slog.Logger) (*listeners, error) {
+	var lc net.ListenConfig
+	public, err := lc.Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", s.Listen, err)
+	}
+	l := &listeners{public: public}
+	_, l.port, _ = net.SplitHostPort(public.Addr().String())
+	if s.TLS.CertFile != "" {
+		certificate, err := server.LoadCertificate(s.TLS.CertFile, s.TLS.KeyFile, log)
+		if err != nil {
+			_ = public.Close()
+			return nil, err
+		}
+		l.public = tls.NewListener(public, certificate.Config())
+	}
+	if s.OpsListen == "off" {
+		return l, nil
+	}
+	if l.ops, err = lc.Listen(ctx, "tcp", s.OpsListen); err != nil {
+		_ = public.Close()
+		return nil, fmt.Errorf("ops_listen %s: %w", s.OpsListen, err)
+	}
+	return l, nil
+}
+
+func (l *listeners) opsAddr() string {
+	if l.ops == nil {
+		return "off"
+	}
+	return l.ops.Addr().String()
+}
+
+// run serves both listeners until ctx ends or one of them fails.
+func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Server, grace time.Duration, log *slog.Logger) error {
+	public := front.HTTPServer()
+	ops := &http.Server{Handler: front.Ops(), ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 2)
+	go func() { failed <- public.Serve(l.public) }()
+	if l.ops != nil {
+		go func() { failed <- ops.Serve(l.ops) }()
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("shutting down", "sockets", engine.Connections(), "grace", grace)
+	err := shutDown(engine, front, public, grace)
+	_ = ops.Close()
+	if err != nil {
+		log.Warn("shut down with work left", "error", err)
+	} else {
+		log.Info("shut down")
+	}
+	return nil
+}
+
+// shutDown makes the node unready, gives balancers a tenth of the grace period
+// to notice, then accepts no more and closes the sockets over what remains.
+func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace time.Duration) error {
+	deadline := time.Now().Add(grace)
+	front.Leave()
+	if engine.Connections() > 0 {
+		time.Sleep(grace / 10)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(server.CloseGrace))
+	defer cancel()
+	finished := make(chan error, 1)
+	go func() { finished <- public.Shutdown(ctx) }()
+	drained := engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	closed := front.Wait(ctx)
+	return errors.Join(<-finished, drained, closed)
+}

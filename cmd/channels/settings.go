@@ -1,0 +1,52 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"channels/hub"
+)
+
+// Settings are all that the server can be told. They come, in this order of
+// precedence, from flags, the environment, a file, and the defaults.
+type Settings struct {
+	Listen        string // address of the public listener
+	OpsListen     string // address of the operator's listener; "off" = none
+	Redis         string // URL; "" = one node, all in memory
+	ShutdownGrace time.Duration
+	LogLevel      slog.Level
+	LogFormat     string // "text" or "json"
+	TLS           TLS
+	Limits        Limits
+	Apps          []hub.App
+
+	DevelopmentApp bool // the only app is the one with the default credentials
+}
+
+// TLS names the files of the certificate, in PEM form. Without them the public
+// listener speaks plain HTTP.
+type TLS struct {
+	CertFile string
+	KeyFile  string
+}
+
+// Limits are those of the node; those of an app stand in hub.App.
+type Limits struct {
+	MaxConnections                int // 0 = what the open-file limit allows
+	MaxQueueBytesPerConnection    int
+	MaxQueueBytes                 int
+	MailboxBytes                  int
+	HandshakesPerSecondPerAddress int // 0 = no limit
+	RequestsPerSecond             int // of one app; 0 = no limit
+	MaxRequestBytes               int // 0 = what the app's limits allow at most
+}
+
+// LogValue shows the settings in logs, without secrets.
+func (s Settings) LogValue() slog.Value {
+	apps := make([]any, len(s.Apps))
+	for i, app := range s.Apps {
+		apps[i] = app.LogValue()
+	}
+	return slog.GroupValue(
+		slog.String("listen", s.Listen), slog.String("ops_listen", s.OpsListen), slog.Any("apps", apps))
+}

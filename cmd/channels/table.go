@@ -1,0 +1,107 @@
+package main
+
+import (
+	"channels/hub"
+)
+
+// setting is one thing that can be set: its name in the file, from which the
+// names of its flag and its environment variable follow, its default, what it
+// means, and the field that it fills.
+type setting[T any] struct {
+	name     string // in the file; nested names are separated by dots
+	env      string // environment variable; "" = as the name says
+	flag     bool   // can be given as a flag
+	fallback string // default, as it would be written
+	meaning  string
+	secret   bool
+	field    func(*T) value
+}
+
+// serverSettings are those of the whole server.
+func serverSettings() []setting[Settings] {
+	return []setting[Settings]{
+		{name: "listen", flag: true, fallback: "127.0.0.1:6001", meaning: "address for sockets and the REST API",
+			field: func(s *Settings) value { return address{&s.Listen} }},
+		{name: "ops_listen", flag: true, fallback: "127.0.0.1:9601", meaning: "address for /metrics, /livez, /readyz and /debug/pprof/; off = none",
+			field: func(s *Settings) value { return address{&s.OpsListen} }},
+		{name: "redis", env: "CHANNELS_REDIS_URL", flag: true, meaning: "URL of the Redis that nodes share; none = one node, all in memory",
+			secret: true, field: func(s *Settings) value { return text{&s.Redis} }},
+		{name: "shutdown_grace", flag: true, fallback: "10s", meaning: "time over which sockets are closed at the end",
+			field: func(s *Settings) value { return duration{&s.ShutdownGrace, 0} }},
+		{name: "log_level", flag: true, fallback: "info", meaning: "debug, info, warn or error",
+			field: func(s *Settings) value { return level{&s.LogLevel} }},
+		{name: "log_format", flag: true, fallback: "text", meaning: "text or json",
+			field: func(s *Settings) value { return oneOf{&s.LogFormat, []string{"text", "json"}} }},
+		{name: "tls.cert_file", meaning: "certificate, PEM; loaded anew when it changes",
+			field: func(s *Settings) value { return file{&s.TLS.CertFile} }},
+		{name: "tls.key_file", meaning: "its private key, PEM",
+			field: func(s *Settings) value { return file{&s.TLS.KeyFile} }},
+		{name: "limits.max_connections", fallback: "0", meaning: "sockets of the node; 0 = what the open-file limit allows",
+			field: func(s *Settings) value { return count{&s.Limits.MaxConnections, 0} }},
+		{name: "limits.max_queue_bytes_per_connection", fallback: "1MiB", meaning: "queued for a client that reads slowly, before it is closed",
+			field: func(s *Settings) value { return size{&s.Limits.MaxQueueBytesPerConnection, 64 << 10} }},
+		{name: "limits.max_queue_bytes", fallback: "512MiB", meaning: "queued for all clients together",
+			field: func(s *Settings) value { return size{&s.Limits.MaxQueueBytes, 1 << 20} }},
+		{name: "limits.mailbox_bytes", fallback: "64MiB", meaning: "events waiting to be delivered, before publishes are refused",
+			field: func(s *Settings) value { return size{&s.Limits.MailboxBytes, 1 << 20} }},
+		{name: "limits.handshakes_per_second_per_address", fallback: "0", meaning: "sockets that one address may open; 0 = no limit",
+			field: func(s *Settings) value { return count{&s.Limits.HandshakesPerSecondPerAddress, 0} }},
+		{name: "limits.requests_per_second", fallback: "0", meaning: "REST calls of one app; 0 = no limit",
+			field: func(s *Settings) value { return count{&s.Limits.RequestsPerSecond, 0} }},
+		{name: "limits.max_request_bytes", fallback: "0", meaning: "body of a REST call; 0 = what the app's limits can need",
+			field: func(s *Settings) value { return size{&s.Limits.MaxRequestBytes, 0} }},
+	}
+}
+
+// appSettings are those of one app. id, key and secret are flags too, for the
+// single app of the environment.
+func appSettings() []setting[hub.App] {
+	return []setting[hub.App]{
+		{name: "id", flag: true, fallback: "1", meaning: "id, in the paths of the REST API; SDKs want digits",
+			field: func(a *hub.App) value { return appID{&a.ID} }},
+		{name: "key", flag: true, fallback: "app-key", meaning: "public key, in the URLs of sockets",
+			field: func(a *hub.App) value { return appKey{&a.Key} }},
+		{name: "secret", flag: true, fallback: "app-secret", meaning: "secret that signs; the default is for development on loopback addresses only",
+			secret: true, field: func(a *hub.App) value { return required{&a.Secret} }},
+		{name: "disabled", fallback: "false", meaning: "refuse sockets with 4003 and REST calls with 403",
+			field: func(a *hub.App) value { return boolean{&a.Disabled} }},
+		{name: "force_tls", fallback: "false", meaning: "refuse plain sockets with 4000",
+			field: func(a *hub.App) value { return boolean{&a.ForceTLS} }},
+		{name: "client_events", fallback: "true", meaning: "relay client events (whispers)",
+			field: func(a *hub.App) value { return boolean{&a.ClientEvents} }},
+		{name: "client_event_data", fallback: "string", meaning: "string: their data as a JSON string, which every SDK can read; raw: as it was sent",
+			field: func(a *hub.App) value {
+				return oneOf{(*string)(&a.ClientEventData), []string{"string", "raw"}}
+			}},
+		{name: "subscription_count_events", fallback: "false", meaning: "tell subscribers how many they are",
+			field: func(a *hub.App) value { return boolean{&a.SubscriptionCountEvents} }},
+		{name: "watchlists", fallback: "true", meaning: "tell users who of their watchlist is online",
+			field: func(a *hub.App) value { return boolean{&a.Watchlists} }},
+		{name: "authorized_connections", fallback: "false", meaning: "close sockets that neither sign in nor subscribe to a private or presence channel",
+			field: func(a *hub.App) value { return boolean{&a.AuthorizedConnections} }},
+		{name: "authorized_timeout", fallback: "30s", meaning: "time they have for that",
+			field: func(a *hub.App) value { return duration{&a.AuthorizedTimeout, minTimeout} }},
+		{name: "max_connections", fallback: "0", meaning: "sockets at once; 0 = no limit",
+			field: func(a *hub.App) value { return count{&a.MaxConnections, 0} }},
+		{name: "allowed_origins", meaning: "pages that may connect: origins, hosts, or *.hosts; empty = any",
+			field: func(a *hub.App) value { return origins{&a.AllowedOrigins} }},
+		{name: "max_event_bytes", fallback: "10240", meaning: "data of an event",
+			field: func(a *hub.App) value { return size{&a.MaxEventBytes, 1} }},
+		{name: "max_channels_per_event", fallback: "100", meaning: "channels of a trigger",
+			field: func(a *hub.App) value { return count{&a.MaxChannelsPerEvent, 1} }},
+		{name: "max_batch", fallback: "10", meaning: "events of a batch",
+			field: func(a *hub.App) value { return count{&a.MaxBatch, 1} }},
+		{name: "max_presence_members", fallback: "100", meaning: "distinct users of a presence channel",
+			field: func(a *hub.App) value { return count{&a.MaxPresenceMembers, 1} }},
+		{name: "max_presence_member_bytes", fallback: "1024", meaning: "channel_data of a member",
+			field: func(a *hub.App) value { return size{&a.MaxPresenceMemberBytes, 1} }},
+		{name: "client_events_per_second", fallback: "10", meaning: "client events of a connection; 0 = no limit",
+			field: func(a *hub.App) value { return count{&a.ClientEventsPerSecond, 0} }},
+		{name: "events_per_second", fallback: "0", meaning: "events published over REST; 0 = no limit",
+			field: func(a *hub.App) value { return count{&a.EventsPerSecond, 0} }},
+		{name: "activity_timeout", fallback: "120s", meaning: "silence after which either side probes",
+			field: func(a *hub.App) value { return duration{&a.ActivityTimeout, minTimeout} }},
+		{name: "cache_ttl", fallback: "30m", meaning: "life of a cache channel's last event",
+			field: func(a *hub.App) value { return duration{&a.CacheTTL, minTimeout} }},
+	}
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateCheck is how often the files of a certificate are looked at.
+const certificateCheck = 10 * time.Second
+
+// Certificate is a certificate from files, which is loaded anew when they have
+// changed. While the new one cannot be read, the old one stays.
+type Certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate
+	changed [2]time.Time // of the files that were loaded
+	checked time.Time
+}
+
+// LoadCertificate reads a certificate and its key, in PEM form.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log, checked: time.Now()}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Config returns a server's configuration with the certificate. It offers
+// HTTP/1.1 only, since WebSockets are upgraded from that.
+func (c *Certificate) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: c.get,
+	}
+}
+
+// get is called for every handshake.
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.checked) >= certificateCheck {
+		c.checked = now
+		c.reload()
+	}
+	return c.loaded, nil
+}
+
+func (c *Certificate) reload() {
+	if changed, err := c.modified(); err != nil || changed == c.changed {
+		return
+	}
+	if err := c.load(); err != nil {
+		c.log.Error("certificate not reloaded, the old one stays", "error", err)
+		return
+	}
+	c.log.Info("certificate reloaded", "file", c.certFile)
+}
+
+func (c *Certificate) load() error {
+	changed, err := c.modified()
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	c.loaded, c.changed = &pair, changed
+	return nil
+}
+
+func (c *Certificate) modified() (times [2]time.Time, err error) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return times, err
+		}
+		times[i] = info.ModTime()
+	}
+	return times, nil
+}

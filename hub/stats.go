@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"channels/protocol"
+)
+
+// CloseReason says why the server closed a connection.
+type CloseReason string
+
+// Reasons for closing.
+const (
+	SlowConsumer CloseReason = "slow_consumer" // its queue was over the bound
+	Backend      CloseReason = "backend"       // Bus or State did not answer
+	Silent       CloseReason = "silent"        // no pong
+	Unauthorized CloseReason = "unauthorized"  // not authorized in time
+	Quota        CloseReason = "quota"         // one connection too many for the app
+	Capacity     CloseReason = "capacity"      // one connection too many for the node
+	Terminated   CloseReason = "terminated"    // by the app
+	Draining     CloseReason = "draining"      // the node goes away
+	MissedEvents CloseReason = "missed_events" // the bus has lost something
+	Refused      CloseReason = "refused"       // at the handshake
+	BadFrame     CloseReason = "bad_frame"     // against the protocol
+)
+
+// Close is a way in which connections were closed.
+type Close struct {
+	Code   protocol.Code
+	Reason CloseReason
+}
+
+// closes counts them. They are rare enough for a lock.
+type closes struct {
+	mu     sync.Mutex
+	counts map[Close]uint64
+}
+
+func (c *closes) add(f protocol.Fault, reason CloseReason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = make(map[Close]uint64)
+	}
+	c.counts[Close{f.Code, reason}]++
+}
+
+func (c *closes) snapshot() map[Close]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := make(map[Close]uint64, len(c.counts))
+	for how, n := range c.counts {
+		counts[how] = n
+	}
+	return counts
+}
+
+// CountClose counts a connection that was closed before the hub had it.
+func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(f, reason) }
+
+// usage counts what an app uses of this node.
+type usage struct {
+	connections atomic.Int64 // against the quota
+
+	opened           atomic.Uint64
+	closed           atomic.Uint64
+	messagesReceived atomic.Uint64
+	bytesReceived    atomic.Uint64
+
+	sent []sent // by worker
+}
+
+// sent counts what one worker has given to an app's sockets. Padded, so that
+// workers do not share a cache line.
+type sent struct {
+	messages atomic.Uint64
+	bytes    atomic.Uint64
+	_        [112]byte
+}
+
+// AppStats is what an app uses of this node.
+type AppStats struct {
+	App              *App
+	Connections      int    // open now
+	Opened           uint64 // ever
+	Closed           uint64
+	MessagesReceived uint64
+	BytesReceived    uint64
+	MessagesSent     uint64
+	BytesSent        uint64
+	Channels         int // with subscribers here
+	Subscriptions    int
+}
+
+// Stats is what a node is doing.
+type Stats struct {
+	Apps         []AppStats
+	MailboxBytes int              // waiting for the workers
+	Closes       map[Close]uint64 // by the server
+}
+
+// Stats counts; it walks over the node's channels.
+func (h *Hub) Stats() Stats {
+	s := Stats{Closes: h.closes.snapshot()}
+	for _, w := range h.workers {
+		s.MailboxBytes += w.mailbox.size()
+	}
+	byID := make(map[string]int, len(h.byID))
+	for id, app := range h.byID {
+		byID[id] = len(s.Apps)
+		s.Apps = append(s.Apps, h.usage[app].stats(app))
+	}
+	h.registry.count(func(app string, subscriptions int) {
+		a := &s.Apps[byID[app]]
+		a.Channels++
+		a.Subscriptions += subscriptions
+	})
+	return s
+}
+
+func (u *usage) stats(app *App) AppStats {
+	s := AppStats{
+		App:              app,
+		Closed:           u.closed.Load(),
+		MessagesReceived: u.messagesReceived.Load(),
+		BytesReceived:    u.bytesReceived.Load(),
+	}
+	s.Opened = u.opened.Load()
+	s.Connections = int(s.Opened - s.Closed)
+	for i := range u.sent {
+		s.MessagesSent += u.sent[i].messages.Load()
+		s.BytesSent += u.sent[i].bytes.Load()
+	}
+	return s
+}
+
+// count calls f for every channel with subscribers on this node, but for those
+// that clients do not see.
+func (r *registry) count(f func(app string, subscriptions int)) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for t, ch := range s.channels {
+			if !ch.status {
+				f(t.App, ch.count)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
