@@ -203,6 +203,9 @@ func (l *loader) parseFlags(args []string) {
 		name, v, hasValue := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
 		if !strings.HasPrefix(arg, "-") || !known[name] {
 			l.mistakes = append(l.mistakes, fmt.Errorf("unknown argument %q: %w", arg, errUsage))
+			if !hasValue && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+				args = args[1:] // its value, most likely
+			}
 			continue
 		}
 		if !hasValue {

@@ -1,0 +1,50 @@
+# The two commands of the README are `make run` and `make test`.
+
+GO       ?= go
+FUZZTIME ?= 10s
+LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: run build test test-all deps lint fuzz bench fmt clean help
+
+run: build ## build the server and start it for development
+	@bin/channels
+
+build: need-go ## build bin/channels
+	$(GO) build -o bin/channels ./cmd/channels
+
+test: deps ## install what the tests need, and run them all
+	@scripts/section "vet"
+	$(GO) vet -tags conformance ./...
+	@scripts/section "tests of the packages"
+	$(GO) test -race -timeout 10m ./...
+	@scripts/section "conformance: the built server and real clients"
+	$(GO) test -race -tags conformance -timeout 20m -count 1 ./cmd/channels/conformance/...
+
+test-all: test lint ## the tests, the linters and five minutes of fuzzing for each decoder
+	$(MAKE) fuzz FUZZTIME=5m
+
+deps: need-go ## install what the tests need
+	@scripts/deps
+
+lint: need-go ## run the linters
+	$(GO) vet -tags conformance ./...
+	$(GO) run $(LINT) run
+
+fuzz: need-go ## fuzz every decoder for FUZZTIME
+	@scripts/fuzz $(FUZZTIME)
+
+bench: need-go ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./protocol ./hub/...
+
+fmt: need-go ## format the code
+	$(GO) fmt ./...
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: need-go
+need-go:
+	@command -v $(GO) >/dev/null || { echo "Go is missing: install Go $$(sed -n 's/^go //p' go.mod) or newer, from https://go.dev/dl/"; exit 1; }

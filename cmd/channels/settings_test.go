@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// environment is a getenv over a map.
+func environment(env map[string]string) func(string) string {
+	return func(name string) string { return env[name] }
+}
+
+func configFile(t testing.TB, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "channels.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestDefaults(t *testing.T) {
+	s, err := loadSettings(nil, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Listen != "127.0.0.1:6001" || s.OpsListen != "127.0.0.1:9601" || s.ShutdownGrace != 10*time.Second {
+		t.Errorf("got %+v", s)
+	}
+	if len(s.Apps) != 1 || !s.DevelopmentApp {
+		t.Fatalf("apps %+v, want the one for development", s.Apps)
+	}
+	app := s.Apps[0]
+	if app.ID != "1" || app.Key != "app-key" || app.Secret != "app-secret" || !app.ClientEvents ||
+		app.MaxEventBytes != 10240 || app.CacheTTL != 30*time.Minute || app.ActivityTimeout != 2*time.Minute {
+		t.Errorf("app %+v", app)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	config := configFile(t, "listen: 127.0.0.1:1\nops_listen: 127.0.0.1:2\nlog_format: json\n")
+	s, err := loadSettings(
+		[]string{"--listen", "127.0.0.1:3", "--config=" + config, "-app-key", "flag"},
+		environment(map[string]string{
+			"CHANNELS_LISTEN": "127.0.0.1:4", "CHANNELS_OPS_LISTEN": "127.0.0.1:5",
+			"CHANNELS_APP_KEY": "env", "CHANNELS_APP_ID": "7", "CHANNELS_APP_CACHE_TTL": "90",
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Listen != "127.0.0.1:3" || s.OpsListen != "127.0.0.1:5" || s.LogFormat != "json" {
+		t.Errorf("got %+v, want the flag, then the environment, then the file", s)
+	}
+	if app := s.Apps[0]; app.Key != "flag" || app.ID != "7" || app.CacheTTL != 90*time.Second {
+		t.Errorf("app %+v", app)
+	}
+}
+
+func TestAppsFromFile(t *testing.T) {
+	config := configFile(t, `
+listen: 0.0.0.0:6001
+limits:
+  max_queue_bytes: 1GiB
+apps:
+  - {id: 1, key: one, secret: s1, max_connections: 5}
+  - id: "2"
+    key: two
+    secret: s2
+    client_events: false
+    allowed_origins: [https://example.com, "*.example.org"]
+    max_event_bytes: 64KiB
+`)
+	s, err := loadSettings([]string{"--config", config}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Apps) != 2 || s.DevelopmentApp || s.Limits.MaxQueueBytes != 1<<30 {
+		t.Fatalf("got %+v", s)
+	}
+	one, two := s.Apps[0], s.Apps[1]
+	if one.ID != "1" || one.MaxConnections != 5 || !one.ClientEvents || one.MaxBatch != 10 {
+		t.Errorf("one: %+v", one)
+	}
+	if two.ID != "2" || two.ClientEvents || len(two.AllowedOrigins) != 2 || two.MaxEventBytes != 64<<10 {
+		t.Errorf("two: %+v", two)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	const apps = "apps:\n  - {id: 1, key: one, secret: very-secret"
+	for name, test := range map[string]struct {
+		args []string
+		env  map[string]string
+		file string
+		want []string
+	}{
+		"five at once": {
+			file: "listen: nowhere\nshutdown_grace: soon\n" + apps + ", max_batch: -3, client_events: perhaps, client_event_data: xml}\n",
+			want: []string{
+				`listen: "nowhere": must be host:port`,
+				`shutdown_grace: "soon": must be a duration`,
+				`apps[0].max_batch: "-3": must be at least 1`,
+				`apps[0].client_events: "perhaps": must be true or false`,
+				`apps[0].client_event_data: "xml": must be string or raw`,
+			},
+		},
+		"two apps with one key": {
+			file: apps + "}\n  - {id: 2, key: one, secret: b}\n",
+			want: []string{"apps[1].key: one: another app has it"},
+		},
+		"two apps with one id": {
+			file: apps + "}\n  - {id: 1, key: two, secret: b}\n",
+			want: []string{"apps[1].id: 1: another app has it"},
+		},
+		"an app without credentials": {
+			file: "apps:\n  - {key: one}\n",
+			want: []string{"apps[0].id: is missing", "apps[0].secret: is missing"},
+		},
+		"a file and an environment with apps": {
+			file: apps + "}\n", env: map[string]string{"CHANNELS_APP_KEY": "x"},
+			want: []string{"CHANNELS_APP_KEY: apps are named in the file"},
+		},
+		"unknown settings": {
+			file: "lisen: x\nlimits:\n  many: 1\n" + apps + ", colour: red}\n",
+			want: []string{"lisen (line 1): is not a setting", "limits.many (line 3): is not a setting", "apps[0].colour (line 5): is not a setting"},
+		},
+		"the public secret on a public address": {
+			args: []string{"--listen", "0.0.0.0:6001"},
+			want: []string{"listen: 0.0.0.0:6001: the secret for development is public"},
+		},
+		"the public secret on every address": {
+			args: []string{"--listen", ":6001"},
+			want: []string{"listen: :6001: the secret for development is public"},
+		},
+		"unknown flags":      {args: []string{"--lisen", "x"}, want: []string{`unknown argument "--lisen"`}},
+		"a flag alone":       {args: []string{"--listen"}, want: []string{"--listen: needs a value"}},
+		"no such file":       {args: []string{"--config", "/does/not/exist"}, want: []string{"config: "}},
+		"not YAML":           {file: "a: [", want: []string{"config: is not YAML"}},
+		"not a mapping":      {file: "[]", want: []string{"config: must be a mapping"}},
+		"apps not a list":    {file: "apps: 7", want: []string{"apps (line 1): must be a list"}},
+		"half of TLS":        {env: map[string]string{"CHANNELS_TLS_CERT_FILE": os.Args[0]}, want: []string{"tls: cert_file and key_file go together"}},
+		"no certificate":     {env: map[string]string{"CHANNELS_TLS_CERT_FILE": "/none"}, want: []string{`CHANNELS_TLS_CERT_FILE: "/none": must be a file`}},
+		"an origin":          {env: map[string]string{"CHANNELS_APP_ALLOWED_ORIGINS": "https://a b"}, want: []string{"CHANNELS_APP_ALLOWED_ORIGINS"}},
+		"no public listener": {args: []string{"--listen", "off"}, want: []string{"only ops_listen can be switched off"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := test.args
+			if test.file != "" {
+				args = append(args, "--config", configFile(t, test.file))
+			}
+			_, err := loadSettings(args, environment(test.env))
+			if err == nil {
+				t.Fatal("no mistake found")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got\n%v\nwant %s", err, want)
+				}
+			}
+			if n := strings.Count(err.Error(), "\n") + 1; n != len(test.want) {
+				t.Errorf("%d mistakes, want %d:\n%v", n, len(test.want), err)
+			}
+			if strings.Contains(err.Error(), "very-secret") {
+				t.Error("a secret is told")
+			}
+		})
+	}
+}
+
+func TestCommands(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want string
+		code int
+	}{
+		"help":         {[]string{"help"}, "--shutdown-grace", 0},
+		"help flag":    {[]string{"serve", "--help"}, "CHANNELS_APP_MAX_BATCH", 0},
+		"version":      {[]string{"version"}, "channels ", 0},
+		"check-config": {[]string{"check-config", "--app-secret", "hidden"}, "secret: '***'", 0},
+		"wrong":        {[]string{"check-config", "--listen", "x"}, "", 1},
+		"unknown":      {[]string{"sevre"}, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			err := run(context.Background(), test.args, environment(nil), &out, &errs)
+			if code := exitCode(err); (err == nil) != (test.code == 0) || err != nil && code != test.code {
+				t.Errorf("error %v, want exit code %d", err, test.code)
+			}
+			if !strings.Contains(out.String(), test.want) || strings.Contains(out.String(), "hidden") {
+				t.Errorf("printed\n%s", out.String())
+			}
+		})
+	}
+}
+
+// TestShownSettingsLoadAgain feeds check-config's output back in.
+func TestShownSettingsLoadAgain(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(context.Background(), []string{"check-config", "--app-key", "k"}, environment(nil), &out, &out); err != nil {
+		t.Fatal(err)
+	}
+	s, err := loadSettings([]string{"--config", configFile(t, out.String())}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Apps[0].Key != "k" || s.Apps[0].MaxBatch != 10 {
+		t.Errorf("got %+v", s.Apps[0])
+	}
+}
+
+// TestDocumented compares docs/configuration.md with the tables.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(text)
+	want := func(name, env, fallback string) {
+		t.Helper()
+		for line := range strings.Lines(doc) {
+			if strings.Contains(line, "`"+name+"`") && strings.Contains(line, "`"+env+"`") &&
+				(fallback == "" || strings.Contains(line, "`"+fallback+"`")) {
+				return
+			}
+		}
+		t.Errorf("%s, %s, default %s is not documented", name, env, fallback)
+	}
+	for _, s := range serverSettings() {
+		want(s.name, s.envName("CHANNELS_"), s.fallback)
+	}
+	for _, s := range appSettings() {
+		want(s.name, s.envName("CHANNELS_APP_"), s.fallback)
+	}
+}
+
+func TestConnectionCeiling(t *testing.T) {
+	for _, test := range []struct{ files, configured, want int }{
+		{20_000, 0, 18_900}, {20_000, 500, 500}, {20_000, 50_000, 18_900}, {64, 0, 1},
+	} {
+		if got := connectionCeiling(test.files, test.configured); got != test.want {
+			t.Errorf("connectionCeiling(%d, %d) = %d, want %d", test.files, test.configured, got, test.want)
+		}
+	}
+}
+
+func FuzzConfigFile(f *testing.F) {
+	f.Add("listen: 127.0.0.1:1\napps:\n  - {id: 1, key: k, secret: s}\n")
+	f.Add("apps: [1, {id: [1, {}]}]")
+	f.Add("a: &a [*a]")
+	f.Fuzz(func(t *testing.T, text string) {
+		l := &loader{getenv: environment(nil), flags: map[string]string{}}
+		l.readYAML([]byte(text))
+		l.check()
+		for _, err := range l.mistakes {
+			if m := (Mistake{}); errors.As(err, &m) && (m.Field == "" || m.Problem == "") {
+				t.Errorf("mistake without a place or a reason: %+v", m)
+			}
+		}
+	})
+}
