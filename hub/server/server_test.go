@@ -57,22 +57,30 @@ const (
 
 // rig is a running server on a loopback port.
 type rig struct {
-	t    testing.TB
-	addr string
-	hub  *hub.Hub
-	app  *hub.App
+	t       testing.TB
+	addr    string
+	hub     *hub.Hub
+	app     *hub.App
+	metrics *server.Metrics
+	front   *server.Server
 }
 
+// newRig starts a server with an app that change has changed, and a second one
+// with other credentials.
 func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options)) *rig {
 	t.Helper()
-	app := hub.DefaultApp()
+	app, other := hub.DefaultApp(), hub.DefaultApp()
 	app.ID, app.Key, app.Secret = "1", key, secret
+	other.ID, other.Key, other.Secret = "2", "other-key", "other-secret"
 	if change != nil {
 		change(&app)
 	}
 	memory := hub.NewMemory()
-	engine := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
-	o := server.Options{Hub: engine}
+	metrics := server.NewMetrics()
+	engine := hub.New(hub.Options{
+		Apps: []hub.App{app, other}, Bus: memory, State: memory, Delivered: metrics.Delivered,
+	})
+	o := server.Options{Hub: engine, Metrics: metrics}
 	for _, option := range options {
 		option(&o)
 	}
@@ -96,7 +104,10 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 		engine.Close()
 		memory.Close()
 	})
-	return &rig{t: t, addr: listener.Addr().String(), hub: engine, app: engine.AppByID("1")}
+	return &rig{
+		t: t, addr: listener.Addr().String(), hub: engine, app: engine.AppByID("1"),
+		metrics: metrics, front: front,
+	}
 }
 
 // client is a WebSocket client.
