@@ -461,6 +461,21 @@ func TestCache(t *testing.T) {
 	first.expectData("excluding", channel, "3")
 }
 
+// TestSubscriptionCount is the event that an app can switch on.
+func TestSubscriptionCount(t *testing.T) {
+	t.Parallel()
+	s := start(t, "CHANNELS_APP_SUBSCRIPTION_COUNT_EVENTS=true")
+	a, b := connect(t, s), connect(t, s)
+	a.subscribe(room)
+	a.expectData("pusher_internal:subscription_count", room, `{"subscription_count":1}`)
+	b.subscribe(room)
+	b.expectData("pusher_internal:subscription_count", room, `{"subscription_count":2}`)
+	a.expectData("pusher_internal:subscription_count", room, `{"subscription_count":2}`)
+	b.unsubscribe(room)
+	a.expectData("pusher_internal:subscription_count", room, `{"subscription_count":1}`)
+	b.answers()
+}
+
 // TestConnectionLimit closes the connection that is one too many with 4004.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()

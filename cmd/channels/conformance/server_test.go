@@ -40,6 +40,8 @@ type server struct {
 	cmd  *exec.Cmd
 	log  *logLines
 	done chan struct{} // closed when the process is gone and its log is read
+
+	asked sync.Once // whether it has been sent SIGTERM
 }
 
 // start runs the server until the end of the test, which then requires that
@@ -142,10 +144,10 @@ func (s *server) stop() {
 	}
 }
 
-// terminate sends SIGTERM. A process that is gone already is no error: stop
-// looks at how it went.
+// terminate sends SIGTERM, once: a second one ends the process at once. A
+// process that is gone already is no error: stop looks at how it went.
 func (s *server) terminate() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.asked.Do(func() { _ = s.cmd.Process.Signal(syscall.SIGTERM) })
 }
 
 // awaitExit gives the exit code, and kills a process that does not end.

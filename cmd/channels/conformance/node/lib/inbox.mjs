@@ -2,7 +2,7 @@
 
 // How long anything that has to happen may take, in milliseconds. Only a
 // failure ever uses it up.
-export const patience = 20_000;
+export const patience = 30_000;
 
 // Inbox keeps what arrives, in order, for a test that asks for it later.
 export class Inbox {
