@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -115,7 +116,7 @@ func (c *Conn) refuse(err error) {
 // asFault turns an error into words for the client. What is not a Fault is not
 // theirs to read.
 func asFault(err error) protocol.Fault {
-	if f, ok := err.(protocol.Fault); ok {
+	if f := (protocol.Fault{}); errors.As(err, &f) {
 		return f
 	}
 	return protocol.Fault{Message: "Internal error"}

@@ -346,16 +346,15 @@ func TestChurn(t *testing.T) {
 		r.settle()
 		here := map[string]bool{}
 		for _, e := range watcher.take() {
-			user := string(e.Data)
 			switch e.Event {
 			case added:
-				user = userID(t, e)
+				user := userID(t, e)
 				if here[user] {
 					t.Errorf("%s added twice", user)
 				}
 				here[user] = true
 			case removed:
-				user = userID(t, e)
+				user := userID(t, e)
 				if !here[user] {
 					t.Errorf("%s removed without being there", user)
 				}

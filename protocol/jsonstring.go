@@ -88,7 +88,7 @@ func hex4(text []byte) (r rune, ok bool) {
 // unescaped reads the escape sequence at the beginning of text: the character it
 // stands for, and its length. Half a surrogate pair is U+FFFD.
 func unescaped(text []byte) (r rune, n int) {
-	switch c := text[1]; c {
+	switch text[1] {
 	case 'b':
 		return '\b', 2
 	case 'f':
@@ -99,8 +99,6 @@ func unescaped(text []byte) (r rune, n int) {
 		return '\r', 2
 	case 't':
 		return '\t', 2
-	default:
-		return rune(c), 2
 	case 'u':
 		r, _ = hex4(text)
 		if !utf16.IsSurrogate(r) {
@@ -112,6 +110,7 @@ func unescaped(text []byte) (r rune, n int) {
 		}
 		return r, 12
 	}
+	return rune(text[1]), 2
 }
 
 // appendUnescaped appends what stands between the quotes of a string, its

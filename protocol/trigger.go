@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,11 +133,11 @@ func readBatch(body []byte) ([]byte, error) {
 // inBatch says which event of a batch is refused. The text about too much data
 // stays as the hosted service has it.
 func inBatch(index int, err error) error {
-	e := err.(RequestError)
-	if e.Status == 400 {
+	if e := (RequestError{}); errors.As(err, &e) && e.Status == 400 {
 		e.Text = "Event " + strconv.Itoa(index) + " of the batch: " + e.Text
+		return e
 	}
-	return e
+	return err
 }
 
 func badBody(err error) RequestError { return badRequest("The body is invalid JSON: " + err.Error()) }

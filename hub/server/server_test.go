@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -229,23 +228,5 @@ func (r *rig) trigger(channel, event, data string) {
 	})
 	if err != nil {
 		r.t.Fatalf("trigger: %v", err)
-	}
-}
-
-func (r *rig) get(path string) (int, string) {
-	r.t.Helper()
-	resp, err := http.Get("http://" + r.addr + path)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var b strings.Builder
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := resp.Body.Read(buf)
-		b.Write(buf[:n])
-		if err != nil {
-			return resp.StatusCode, b.String()
-		}
 	}
 }

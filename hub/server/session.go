@@ -23,7 +23,10 @@ type session struct {
 // run is the connection's goroutine. It is kept shallow, since its stack is
 // most of what an idle connection costs.
 func (s *session) run() {
-	for s.handleMessage() == nil {
+	for {
+		if s.handleMessage() != nil {
+			break
+		}
 	}
 	if s.client != nil {
 		s.client.Gone()
