@@ -16,6 +16,11 @@ import (
 // nodeTimeout ends a file of Node tests that hangs.
 const nodeTimeout = 2 * time.Minute
 
+// fileSettings are what the servers of some files are told beside the defaults.
+var fileSettings = map[string][]string{
+	"counts.test.mjs": {"CHANNELS_APP_SUBSCRIPTION_COUNT_EVENTS=true"},
+}
+
 // TestNode runs each file of node/ against a server of its own.
 func TestNode(t *testing.T) {
 	t.Parallel()
@@ -26,7 +31,7 @@ func TestNode(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
 			t.Parallel()
-			runNode(t, start(t), "--test", filepath.Base(file))
+			runNode(t, start(t, fileSettings[filepath.Base(file)]...), "--test", filepath.Base(file))
 		})
 	}
 }
