@@ -59,6 +59,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps))
+	if welcomeApp(s) != nil {
+		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
+	}
 	return l.run(ctx, engine, front, s.ShutdownGrace, log)
 }
 

@@ -107,6 +107,7 @@ func upgrade(t testing.TB, s *server, more ...wireFrame) *wire {
 	if err != nil {
 		t.Fatalf("upgrade: %v", err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("upgrade: got %s", res.Status)
 	}

@@ -85,7 +85,8 @@ func dial(t testing.TB, s *server, path string, headers ...string) *client {
 		name, value, _ := strings.Cut(line, ": ")
 		header.Add(name, value)
 	}
-	conn, res, err := websocket.Dial(ctx, "ws://"+s.Addr+path, &websocket.DialOptions{HTTPHeader: header})
+	conn, res, err := websocket.Dial( //nolint:bodyclose // never has to be closed, says Dial
+		ctx, "ws://"+s.Addr+path, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		t.Fatalf("upgrade at %s: %v (response %+v)", path, err, res)
 	}
@@ -236,16 +237,13 @@ func (c *client) expectErrorWith(code *int, message string) {
 // with this reason unless it is empty.
 func (c *client) expectClose(code int, reason string) {
 	c.t.Helper()
-	for {
-		select {
-		case f, ok := <-c.frames:
-			if ok {
-				c.t.Fatalf("got %s, want close %d", f.Raw, code)
-			}
-		case <-time.After(patience):
-			c.t.Fatalf("not closed within %v, want close %d", patience, code)
+	select {
+	case f, open := <-c.frames:
+		if open {
+			c.t.Fatalf("got %s, want close %d", f.Raw, code)
 		}
-		break
+	case <-time.After(patience):
+		c.t.Fatalf("not closed within %v, want close %d", patience, code)
 	}
 	var closed websocket.CloseError
 	if !errors.As(c.ended, &closed) {

@@ -89,6 +89,7 @@ func TestSubprotocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	got := res.Header.Get("Sec-WebSocket-Protocol")
 	if res.StatusCode != http.StatusSwitchingProtocols || got != "" && got != "pusher-channels-protocol-7" {
 		t.Errorf("got %s with subprotocol %q, want 101 with none or the offered one", res.Status, got)

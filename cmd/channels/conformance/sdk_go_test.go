@@ -267,6 +267,25 @@ func TestGoSDKAuthorizePresence(t *testing.T) {
 	a.expect("pusher_internal:member_added", channel)
 }
 
+// TestGoSDKUsers signs a user in and sends to it.
+func TestGoSDKUsers(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	api := sdk(s)
+	a := connect(t, s)
+	answer := must[[]byte](t, "AuthenticateUser")(api.AuthenticateUser(
+		[]byte(url.Values{"socket_id": {a.SocketID}}.Encode()), map[string]interface{}{"id": "ada"}))
+	a.send(`{"event":"pusher:signin","data":` + string(answer) + `}`)
+	var signedIn struct {
+		UserData string `json:"user_data"`
+	}
+	a.expect("pusher:signin_success", "").into(t, &signedIn)
+	sameJSON(t, "user_data", signedIn.UserData, `{"id":"ada"}`)
+	a.subscribe("#server-to-user-ada")
+	ok(t, "SendToUser", api.SendToUser("ada", "my-event", map[string]int{"n": 1}))
+	a.expectData("my-event", "#server-to-user-ada", `{"n":1}`)
+}
+
 // TestGoSDKEncrypted sends to an encrypted channel: the server relays what it
 // cannot read.
 func TestGoSDKEncrypted(t *testing.T) {
