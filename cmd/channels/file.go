@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,19 +19,33 @@ import (
 func (l *loader) readFile(name string) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		l.mistake("config", strconv.Quote(name), "must be a file that can be read: "+err.Error())
+		l.mistake("config", shownValue(name), "must be a file that can be read: "+cause(err))
 		return
 	}
 	l.readYAML(text)
 }
 
+// cause is an error of a file without the name, which stands beside it.
+func cause(err error) string {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
 func (l *loader) readYAML(text []byte) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		l.mistake("config", "", "is not YAML: "+err.Error())
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, next yaml.Node
+	err := decoder.Decode(&doc)
+	if err == io.EOF {
 		return
 	}
-	if len(doc.Content) == 0 {
+	if err == nil && decoder.Decode(&next) != io.EOF {
+		l.mistake("config", "", "must be a single YAML document")
+		return
+	}
+	if err != nil {
+		l.mistake("config", "", yamlProblem(err))
 		return
 	}
 	root := doc.Content[0]
@@ -39,41 +56,86 @@ func (l *loader) readYAML(text []byte) {
 	l.readMapping(root, "")
 }
 
+// yamlProblem keeps the name of an unknown anchor to itself: it may well be a
+// secret that begins with an asterisk.
+func yamlProblem(err error) string {
+	if strings.Contains(err.Error(), "unknown anchor") {
+		return "is not YAML: a value that begins with * needs quotes"
+	}
+	return "is not YAML: " + err.Error()
+}
+
 // readMapping applies the settings of the whole server below a prefix.
 func (l *loader) readMapping(mapping *yaml.Node, prefix string) {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		key, node := mapping.Content[i], mapping.Content[i+1]
+	l.eachMember(mapping, prefix, func(key, node *yaml.Node) {
 		name := prefix + key.Value
 		switch {
 		case prefix == "" && (key.Value == "tls" || key.Value == "limits"):
 			if node.Kind != yaml.MappingNode {
 				l.mistake(place(name, node), "", "must be a mapping")
-				continue
+				return
 			}
 			l.readMapping(node, name+".")
 		case name == "apps":
+			l.fileApps = true
 			l.readApps(node)
 		default:
 			applyNode(l, serverSettings(), &l.settings, name, name, key, node)
 		}
+	})
+}
+
+// eachMember visits the members of a mapping, aliases resolved. It tells those
+// that stand there twice, of which YAML would let the last one win.
+func (l *loader) eachMember(mapping *yaml.Node, prefix string, visit func(key, node *yaml.Node)) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key := mapping.Content[i]
+		if line, twice := first[key.Value]; twice {
+			l.mistake(place(prefix+keyName(key), key), "", fmt.Sprintf("is set already in line %d", line))
+			continue
+		}
+		first[key.Value] = key.Line
+		visit(key, resolved(mapping.Content[i+1]))
 	}
+}
+
+func resolved(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
 }
 
 // applyNode applies one member of a mapping.
 func applyNode[T any](l *loader, table []setting[T], to *T, name, field string, key, node *yaml.Node) {
 	for _, s := range table {
-		if s.name != name {
-			continue
-		}
-		v, err := scalar(node)
-		if err != nil {
-			l.mistake(place(field, node), "", err.Error())
+		if s.name == name {
+			applyValue(l, s, to, field, node)
 			return
 		}
-		apply(l, s, to, field, v)
+	}
+	if prefix, ok := strings.CutSuffix(field, key.Value); ok && strings.Contains(key.Value, ":") {
+		l.mistake(place(prefix+keyName(key), key), "", "needs a space after the colon")
 		return
 	}
 	l.mistake(place(field, key), "", "is not a setting")
+}
+
+func applyValue[T any](l *loader, s setting[T], to *T, field string, node *yaml.Node) {
+	if many, ok := s.field(to).(list); ok && node.Kind == yaml.SequenceNode {
+		items, err := scalars(node)
+		if err == nil {
+			err = many.setAll(items)
+		}
+		noteMistake(l, s, field, strings.Join(items, ", "), err)
+		return
+	}
+	if node.Kind != yaml.ScalarNode {
+		l.mistake(place(field, node), "", "must be a single value")
+		return
+	}
+	apply(l, s, to, field, scalar(node))
 }
 
 func (l *loader) readApps(node *yaml.Node) {
@@ -83,6 +145,7 @@ func (l *loader) readApps(node *yaml.Node) {
 	}
 	for i, each := range node.Content {
 		field := fmt.Sprintf("apps[%d]", i)
+		each = resolved(each)
 		if each.Kind != yaml.MappingNode {
 			l.mistake(place(field, each), "", "must be a mapping of an app's settings")
 			continue
@@ -94,15 +157,14 @@ func (l *loader) readApps(node *yaml.Node) {
 func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 	app := newApp(l)
 	seen := map[string]bool{}
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		key, node := mapping.Content[i], mapping.Content[i+1]
+	l.eachMember(mapping, field+".", func(key, node *yaml.Node) {
 		seen[key.Value] = true
 		if key.Value == "webhooks" {
-			l.mistake(place(field+".webhooks", key), "", "webhooks are not supported yet")
-			continue
+			l.mistake(place(field+".webhooks", key), "", webhooksUnsupported)
+			return
 		}
 		applyNode(l, appSettings(), &app, key.Value, field+"."+key.Value, key, node)
-	}
+	})
 	for _, s := range appSettings() {
 		if s.flag && !seen[s.name] {
 			l.mistake(field+"."+s.name, "", "is missing")
@@ -111,27 +173,32 @@ func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 	return app
 }
 
-// scalar returns a node's value as text; that of a list is separated by commas.
-func scalar(node *yaml.Node) (string, error) {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
+// scalar returns a node's value as text.
+func scalar(node *yaml.Node) string {
+	if node.Tag == "!!null" {
+		return ""
 	}
-	switch {
-	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
-		return "", nil
-	case node.Kind == yaml.ScalarNode:
-		return node.Value, nil
-	case node.Kind != yaml.SequenceNode:
-		return "", fmt.Errorf("must be a single value")
-	}
-	var list []string
-	for _, each := range node.Content {
+	return node.Value
+}
+
+// scalars returns the values of a list.
+func scalars(node *yaml.Node) ([]string, error) {
+	items := make([]string, len(node.Content))
+	for i, each := range node.Content {
+		each = resolved(each)
 		if each.Kind != yaml.ScalarNode {
-			return "", fmt.Errorf("must be a list of single values")
+			return nil, errors.New("must be a list of single values")
 		}
-		list = append(list, each.Value)
+		items[i] = scalar(each)
 	}
-	return strings.Join(list, ","), nil
+	return items, nil
+}
+
+// keyName is a key as it is told. What follows a colon is the value of one who
+// forgot the space, and may be secret.
+func keyName(key *yaml.Node) string {
+	name, _, _ := strings.Cut(key.Value, ":")
+	return name
 }
 
 // place names a field and its line.

@@ -18,7 +18,7 @@ func raiseFileLimit() (int, error) {
 	raised := limit
 	raised.Cur = raised.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
-		return int(limit.Cur), fmt.Errorf("raise the open-file limit from %d to %d: %w", limit.Cur, limit.Max, err)
+		return int(min(limit.Cur, 1<<30)), fmt.Errorf("raise the open-file limit from %d to %d: %w", limit.Cur, limit.Max, err)
 	}
 	return int(min(raised.Cur, 1<<30)), nil
 }

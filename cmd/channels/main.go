@@ -15,36 +15,46 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run carries out one command until it is done or the process is told to end,
+// and returns the exit code. What went wrong is told on stderr.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := command(ctx, args, getenv, stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "channels:", err)
-		os.Exit(exitCode(err))
+		fmt.Fprintln(stderr, "channels:", err)
 	}
+	return exitCode(err)
 }
 
 // errUsage is for a command line that says nothing we know.
 var errUsage = errors.New("see `channels help`")
 
-// exitCode is 2 for a wrong command line and 1 for everything else.
+// exitCode is 2 for a wrong command line and 1 for everything else that fails.
 func exitCode(err error) int {
-	if errors.Is(err, errUsage) {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
 		return 2
 	}
 	return 1
 }
 
-// run carries out one command; none means serve.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	command := "serve"
+// command carries out one command; none means serve.
+func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	name := "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command, args = args[0], args[1:]
+		name, args = args[0], args[1:]
 	}
 	if wantsHelp(args) {
-		command, args = "help", nil
+		name, args = "help", nil
 	}
-	switch command {
+	switch name {
 	case "help":
 		return writeHelp(stdout)
 	case "version":
@@ -52,13 +62,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	case "serve", "check-config":
 	default:
-		return fmt.Errorf("unknown command %q: %w", command, errUsage)
+		return fmt.Errorf("unknown command %q: %w", name, errUsage)
 	}
 	s, err := loadSettings(args, getenv)
 	if err != nil {
 		return err
 	}
-	if command == "check-config" {
+	if name == "check-config" {
 		return writeSettings(stdout, s)
 	}
 	return serve(ctx, s, newLogger(s, stderr))

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -101,23 +101,26 @@ type size struct {
 }
 
 func (v size) set(s string) error {
-	digits, unit := s, 1
-	for suffix, factor := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+	digits, unit := s, int64(1)
+	for suffix, factor := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if number, ok := strings.CutSuffix(s, suffix); ok {
 			digits, unit = strings.TrimSpace(number), factor
 		}
 	}
-	n, err := strconv.Atoi(digits)
-	if err != nil || n > (1<<40)/unit {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > min(1<<40, math.MaxInt)/unit {
 		return errors.New("must be a number of bytes, such as 65536 or 64KiB")
 	}
-	if n*unit < v.min {
+	if n < 0 || n*unit < int64(v.min) {
 		return fmt.Errorf("must be at least %d", v.min)
 	}
-	*v.to = n * unit
+	*v.to = int(n * unit)
 	return nil
 }
 func (v size) String() string { return strconv.Itoa(*v.to) }
+
+// maxTime bounds all times, far below what would overflow.
+const maxTime = 1000 * time.Hour
 
 // duration is a Go duration, or a number of seconds.
 type duration struct {
@@ -127,13 +130,13 @@ type duration struct {
 
 func (v duration) set(s string) error {
 	d, err := time.ParseDuration(s)
-	if seconds, notNumber := strconv.Atoi(s); notNumber == nil {
-		d, err = time.Duration(seconds)*time.Second, nil
+	if seconds, notNumber := strconv.ParseInt(s, 10, 64); notNumber == nil {
+		d, err = time.Duration(min(max(seconds, -1), int64(maxTime/time.Second)+1))*time.Second, nil
 	}
 	if err != nil {
 		return errors.New("must be a duration, such as 30s or 2m")
 	}
-	if d < v.min || d > 1000*time.Hour {
+	if d < v.min || d > maxTime {
 		return fmt.Errorf("must be between %s and 1000h", v.min)
 	}
 	*v.to = d
@@ -187,24 +190,49 @@ func (v address) String() string { return *v.to }
 type file struct{ to *string }
 
 func (v file) set(s string) error {
-	if s != "" {
-		f, err := os.Open(s)
-		if err != nil {
-			return fmt.Errorf("must be a file that can be read: %w", err)
-		}
-		_ = f.Close()
+	*v.to = s // also when it is wrong, so that its counterpart is not blamed
+	if s == "" {
+		return nil
 	}
-	*v.to = s
+	if err := readable(s); err != nil {
+		return errors.New("must be a file that can be read: " + cause(err))
+	}
 	return nil
+}
+
+// readable opens a file to see whether it can be. A directory, or a pipe, which
+// would wait for a writer, is none.
+func readable(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("is not a regular file")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 func (v file) String() string { return *v.to }
 
-// origins is a list, separated by commas.
+// list is a value of several items, which a file may write as a list.
+type list interface {
+	setAll(items []string) error
+}
+
+// origins is a list, separated by commas where it is a single text.
 type origins struct{ to *[]string }
 
-func (v origins) set(s string) error {
-	var list []string
-	for origin := range strings.SplitSeq(s, ",") {
+var _ list = origins{}
+
+func (v origins) set(s string) error { return v.setAll(strings.Split(s, ",")) }
+
+func (v origins) setAll(items []string) error {
+	var valid []string
+	for _, origin := range items {
 		origin = strings.TrimSpace(origin)
 		if origin == "" {
 			continue
@@ -212,19 +240,34 @@ func (v origins) set(s string) error {
 		if !validOrigin(origin) {
 			return fmt.Errorf("must hold origins such as https://example.com, hosts, or *.example.com: %q is none", origin)
 		}
-		list = append(list, origin)
+		valid = append(valid, origin)
 	}
-	*v.to = list
+	*v.to = valid
 	return nil
 }
 func (v origins) String() string { return strings.Join(*v.to, ",") }
 
-var hostForm = regexp.MustCompile(`^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]+)?$`)
+var (
+	schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+	hostForm   = regexp.MustCompile(`^((\*\.)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}))?$`)
+)
 
+// validOrigin takes scheme://host[:port] and host[:port], where the host may
+// begin with "*.", and "*" alone.
 func validOrigin(s string) bool {
-	if scheme, host, ok := strings.Cut(s, "://"); ok {
-		u, err := url.Parse(scheme + "://x")
-		return err == nil && u.Scheme != "" && hostForm.MatchString(host)
+	if s == "*" {
+		return true
 	}
-	return hostForm.MatchString(s)
+	scheme, host, hasScheme := strings.Cut(s, "://")
+	if !hasScheme {
+		host = s
+	} else if !schemeForm.MatchString(scheme) {
+		return false
+	}
+	parts := hostForm.FindStringSubmatch(host)
+	if parts == nil {
+		return false
+	}
+	port, _ := strconv.Atoi(parts[len(parts)-1])
+	return port <= 65535
 }

@@ -166,6 +166,39 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 	})
 }
 
+func TestHalfAMessageIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := hub.DefaultApp()
+		app.ID, app.Key, app.Secret = "1", key, secret
+		memory := hub.NewMemory()
+		defer memory.Close()
+		h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
+		defer h.Close()
+		web := server.New(server.Options{Hub: h}).HTTPServer()
+		near, far := net.Pipe()
+		go func() { _ = web.Serve(&oneConn{conn: far, done: make(chan struct{})}) }()
+		defer web.Close()
+		const hello = "GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		whole := text(subscribeNews)
+		go func() {
+			_, _ = io.WriteString(near, hello)
+			_, _ = near.Write(whole)
+			time.Sleep(time.Minute) // idle between messages is fine
+			_, _ = near.Write(whole[:len(whole)-1])
+		}()
+		start := time.Now()
+		_, _ = io.ReadAll(near)
+		if took := time.Since(start); took < 85*time.Second || took > 95*time.Second {
+			t.Errorf("closed after %v, want a minute and 30 s", took)
+		}
+		synctest.Wait()
+		if n := h.Connections(); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
+
 // oneConn is a listener with a single connection.
 type oneConn struct {
 	conn net.Conn

@@ -11,6 +11,10 @@ import (
 	"channels/protocol"
 )
 
+// messageTimeout is how long a message may take from its first frame's header to
+// its end, so that nobody holds buffers by sending in drops.
+const messageTimeout = 30 * time.Second
+
 // session reads what one client sends, until the end of its connection.
 type session struct {
 	ws     *websocket.Conn
@@ -42,6 +46,8 @@ func (s *session) handleMessage() error {
 	if err != nil {
 		return err
 	}
+	s.guard.hurry(messageTimeout)
+	defer s.guard.hurry(0)
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
 	if _, err := buf.ReadFrom(r); err != nil {
@@ -62,6 +68,21 @@ func (s *session) receive(kind websocket.MessageType, message []byte) {
 			Code: protocol.CodeUnsupportedData, Message: protocol.BinaryFrame().Message,
 		}, hub.BadFrame)
 	}
+}
+
+// hurry gives the client so long to send on; 0 = any time it likes. Once the
+// connection is closing it has a deadline already.
+func (g *guard) hurry(timeout time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != open {
+		return
+	}
+	var deadline time.Time
+	if timeout > 0 {
+		deadline = time.Now().Add(timeout)
+	}
+	_ = g.conn.SetReadDeadline(deadline)
 }
 
 // drain reads on after a close frame of ours, until the peer has closed or its
