@@ -115,8 +115,9 @@ func applyNode[T any](l *loader, table []setting[T], to *T, name, field string, 
 			return
 		}
 	}
-	if prefix, ok := strings.CutSuffix(field, key.Value); ok && strings.Contains(key.Value, ":") {
-		l.mistake(place(prefix+keyName(key), key), "", "needs a space after the colon")
+	field = strings.TrimSuffix(field, key.Value) + keyName(key)
+	if strings.Contains(key.Value, ":") {
+		l.mistake(place(field, key), "", "needs a space after the colon")
 		return
 	}
 	l.mistake(place(field, key), "", "is not a setting")
@@ -125,10 +126,11 @@ func applyNode[T any](l *loader, table []setting[T], to *T, name, field string, 
 func applyValue[T any](l *loader, s setting[T], to *T, field string, node *yaml.Node) {
 	if many, ok := s.field(to).(list); ok && node.Kind == yaml.SequenceNode {
 		items, err := scalars(node)
-		if err == nil {
-			err = many.setAll(items)
+		if err != nil {
+			l.mistake(place(field, node), "", err.Error())
+			return
 		}
-		noteMistake(l, s, field, strings.Join(items, ", "), err)
+		noteMistake(l, s, field, strings.Join(items, ", "), many.setAll(items))
 		return
 	}
 	if node.Kind != yaml.ScalarNode {
@@ -198,7 +200,7 @@ func scalars(node *yaml.Node) ([]string, error) {
 // forgot the space, and may be secret.
 func keyName(key *yaml.Node) string {
 	name, _, _ := strings.Cut(key.Value, ":")
-	return name
+	return shownValue(name)
 }
 
 // place names a field and its line.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strconv"
 	"time"
 
 	"channels/hub"
@@ -45,8 +46,8 @@ type Limits struct {
 func (s Settings) LogValue() slog.Value {
 	apps := make([]any, len(s.Apps))
 	for i, app := range s.Apps {
-		apps[i] = app.LogValue()
+		apps[i] = slog.Any(strconv.Itoa(i), app)
 	}
 	return slog.GroupValue(
-		slog.String("listen", s.Listen), slog.String("ops_listen", s.OpsListen), slog.Any("apps", apps))
+		slog.String("listen", s.Listen), slog.String("ops_listen", s.OpsListen), slog.Group("apps", apps...))
 }

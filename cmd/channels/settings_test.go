@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"channels/hub"
 )
 
 // environment is a getenv over a map.
@@ -103,11 +107,11 @@ func TestMistakes(t *testing.T) {
 		"five at once": {
 			file: "listen: nowhere\nshutdown_grace: soon\n" + apps + ", max_batch: -3, client_events: perhaps, client_event_data: xml}\n",
 			want: []string{
-				`listen: "nowhere": must be host:port`,
-				`shutdown_grace: "soon": must be a duration`,
-				`apps[0].max_batch: "-3": must be at least 1`,
-				`apps[0].client_events: "perhaps": must be true or false`,
-				`apps[0].client_event_data: "xml": must be string or raw`,
+				`listen: nowhere: must be host:port`,
+				`shutdown_grace: soon: must be a duration`,
+				`apps[0].max_batch: -3: must be at least 1`,
+				`apps[0].client_events: perhaps: must be true or false`,
+				`apps[0].client_event_data: xml: must be string or raw`,
 			},
 		},
 		"two apps with one key": {
@@ -138,16 +142,53 @@ func TestMistakes(t *testing.T) {
 			args: []string{"--listen", ":6001"},
 			want: []string{"listen: :6001: the secret for development is public"},
 		},
-		"unknown flags":      {args: []string{"--lisen", "x"}, want: []string{`unknown argument "--lisen"`}},
-		"a flag alone":       {args: []string{"--listen"}, want: []string{"--listen: needs a value"}},
-		"no such file":       {args: []string{"--config", "/does/not/exist"}, want: []string{"config: "}},
-		"not YAML":           {file: "a: [", want: []string{"config: is not YAML"}},
-		"not a mapping":      {file: "[]", want: []string{"config: must be a mapping"}},
-		"apps not a list":    {file: "apps: 7", want: []string{"apps (line 1): must be a list"}},
-		"half of TLS":        {env: map[string]string{"CHANNELS_TLS_CERT_FILE": os.Args[0]}, want: []string{"tls: cert_file and key_file go together"}},
-		"no certificate":     {env: map[string]string{"CHANNELS_TLS_CERT_FILE": "/none"}, want: []string{`CHANNELS_TLS_CERT_FILE: "/none": must be a file`}},
-		"an origin":          {env: map[string]string{"CHANNELS_APP_ALLOWED_ORIGINS": "https://a b"}, want: []string{"CHANNELS_APP_ALLOWED_ORIGINS"}},
-		"no public listener": {args: []string{"--listen", "off"}, want: []string{"only ops_listen can be switched off"}},
+		"unknown flags":   {args: []string{"--lisen", "x"}, want: []string{`unknown argument "--lisen"`}},
+		"a flag alone":    {args: []string{"--listen"}, want: []string{"--listen: needs a value"}},
+		"no such file":    {args: []string{"--config", "/does/not/exist"}, want: []string{"config: "}},
+		"not YAML":        {file: "a: [", want: []string{"config: is not YAML"}},
+		"not a mapping":   {file: "[]", want: []string{"config: must be a mapping"}},
+		"apps not a list": {file: "apps: 7", want: []string{"apps (line 1): must be a list"}},
+		"half of TLS":     {env: map[string]string{"CHANNELS_TLS_CERT_FILE": os.Args[0]}, want: []string{"tls: cert_file and key_file go together"}},
+		"no certificate":  {env: map[string]string{"CHANNELS_TLS_CERT_FILE": "/none"}, want: []string{"CHANNELS_TLS_CERT_FILE: /none: must be a file", "tls: cert_file and key_file go together"}},
+		"an origin":       {env: map[string]string{"CHANNELS_APP_ALLOWED_ORIGINS": "https://a b"}, want: []string{"CHANNELS_APP_ALLOWED_ORIGINS"}},
+		"a directory as certificate": {
+			env:  map[string]string{"CHANNELS_TLS_CERT_FILE": "/", "CHANNELS_TLS_KEY_FILE": os.Args[0]},
+			want: []string{"CHANNELS_TLS_CERT_FILE: /: must be a file that can be read: is not a regular file"},
+		},
+		"no certificate in the files": {
+			env:  map[string]string{"CHANNELS_TLS_CERT_FILE": os.Args[0], "CHANNELS_TLS_KEY_FILE": os.Args[0]},
+			want: []string{"tls: cert_file and key_file must be a certificate and its key"},
+		},
+		"a flag and the environment beside the apps of a file": {
+			file: apps + "}\n", args: []string{"--app-id", "7"}, env: map[string]string{"CHANNELS_APP_MAX_BATCH": "5"},
+			want: []string{"--app-id, CHANNELS_APP_MAX_BATCH: apps are named in the file"},
+		},
+		"settings that stand twice": {
+			file: "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n" + apps + ", key: two}\n",
+			want: []string{"listen (line 2): is set already in line 1", "apps[0].key (line 4): is set already in line 4"},
+		},
+		"two documents":         {file: "listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2\n", want: []string{"config: must be a single YAML document"}},
+		"a list for one":        {file: "listen: [127.0.0.1:1]\n", want: []string{"listen (line 1): must be a single value"}},
+		"a list of lists":       {file: apps + ", allowed_origins: [[a]]}\n", want: []string{"apps[0].allowed_origins (line 2): must be a list of single values"}},
+		"an app that is text":   {file: "apps: [one]\n", want: []string{"apps[0] (line 1): must be a mapping"}},
+		"limits that are text":  {file: "limits: many\n", want: []string{"limits (line 1): must be a mapping"}},
+		"an empty key":          {file: "apps:\n  - {id: 1, key: '', secret: b}\n", want: []string{`apps[0].key: "": must be letters`}},
+		"a slash in an id":      {args: []string{"--app-id", "a/b"}, want: []string{"--app-id: a/b: must be"}},
+		"seconds that overflow": {env: map[string]string{"CHANNELS_APP_CACHE_TTL": "18446744074"}, want: []string{"CHANNELS_APP_CACHE_TTL: 18446744074: must be between 1s and 1000h"}},
+		"sizes that overflow": {
+			env:  map[string]string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES": "9007199254740993KiB", "CHANNELS_LIMITS_MAX_REQUEST_BYTES": "-9223372036854775808GiB"},
+			want: []string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES: 9007199254740993KiB: must be a number", "CHANNELS_LIMITS_MAX_REQUEST_BYTES: -9223372036854775808GiB: must be at least 0"},
+		},
+		"one address for both": {args: []string{"--ops-listen", "127.0.0.1:6001"}, want: []string{"ops_listen: 127.0.0.1:6001: must differ from listen"}},
+		"what is not supported": {
+			args: []string{"--redis", "redis://:very-secret@localhost"}, file: apps + ", webhooks: []}\n",
+			want: []string{"--redis: several nodes over Redis are not supported", "apps[0].webhooks (line 2): webhooks are not supported"},
+		},
+		"a secret without a space":  {file: "apps:\n  - {id: 1, key: one, secret:very-secret}\n", want: []string{"apps[0].secret (line 2): needs a space after the colon", "apps[0].secret: is missing"}},
+		"a secret like an alias":    {file: "apps:\n  - {id: 1, key: one, secret: *very-secret}\n", want: []string{"config: is not YAML: a value that begins with * needs quotes"}},
+		"a secret of a wrong type":  {file: "apps:\n  - {id: 1, key: one, secret: [very-secret]}\n", want: []string{"apps[0].secret (line 2): must be a single value"}},
+		"a secret for a wrong flag": {args: []string{"--app-secrte=very-secret"}, want: []string{`unknown argument "--app-secrte"`}},
+		"no public listener":        {args: []string{"--listen", "off"}, want: []string{"only ops_listen can be switched off"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := test.args
@@ -173,37 +214,124 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+func TestOrigins(t *testing.T) {
+	for _, test := range []struct {
+		origin string
+		want   bool
+	}{
+		{"https://example.com", true}, {"http://127.0.0.1:8080", true}, {"https://[::1]:8080", true},
+		{"example.com", true}, {"example.com:8080", true}, {"*.example.com", true}, {"https://*.example.com", true}, {"*", true},
+		{"https://example.com/", false}, {"https://", false}, {"://example.com", false}, {"example.com:99999", false},
+		{"a*.example.com", false}, {"*.", false}, {"https://*", false}, {"https://a@b", false},
+	} {
+		if got := validOrigin(test.origin); got != test.want {
+			t.Errorf("validOrigin(%q) = %t, want %t", test.origin, got, test.want)
+		}
+	}
+}
+
+// TestAliases shows that one app's settings can be another's.
+func TestAliases(t *testing.T) {
+	config := configFile(t, `apps:
+  - {id: 1, key: one, secret: a, allowed_origins: &origins [example.com, b.example.com], max_batch: &batch 7}
+  - {id: 2, key: two, secret: b, allowed_origins: *origins, max_batch: *batch}
+`)
+	s, err := loadSettings([]string{"--config", config}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two := s.Apps[1]; two.MaxBatch != 7 || len(two.AllowedOrigins) != 2 {
+		t.Errorf("got %+v, want what its anchors say", two)
+	}
+}
+
+// TestDefaultApp holds the table to the defaults of the hub.
+func TestDefaultApp(t *testing.T) {
+	if got, want := newApp(&loader{}), hub.DefaultApp(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestLogsHoldNoSecret(t *testing.T) {
+	s, err := loadSettings([]string{"--app-secret", "hidden", "--app-key", "seen"}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"text", "json"} {
+		var out bytes.Buffer
+		s.LogFormat = format
+		newLogger(s, &out).Info("settings", "settings", s)
+		if got := out.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "seen") {
+			t.Errorf("%s: logged %s", format, got)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	for name, test := range map[string]struct {
-		args []string
-		want string
-		code int
+		args   []string
+		want   string // on stdout
+		stderr string
+		code   int
 	}{
-		"help":         {[]string{"help"}, "--shutdown-grace", 0},
-		"help flag":    {[]string{"serve", "--help"}, "CHANNELS_APP_MAX_BATCH", 0},
-		"version":      {[]string{"version"}, "channels ", 0},
-		"check-config": {[]string{"check-config", "--app-secret", "hidden"}, "secret: '***'", 0},
-		"wrong":        {[]string{"check-config", "--listen", "x"}, "", 1},
-		"unknown":      {[]string{"sevre"}, "", 2},
+		"help":         {args: []string{"help"}, want: "--shutdown-grace"},
+		"help flag":    {args: []string{"serve", "--help"}, want: "CHANNELS_APP_MAX_BATCH"},
+		"version":      {args: []string{"version"}, want: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
+		"check-config": {args: []string{"check-config", "--app-secret", "hidden"}, want: "secret: '***'"},
+		"wrong": {
+			args:   []string{"check-config", "--listen", "x", "--log-format", "xml"},
+			stderr: "channels: --listen: x: must be host:port, such as 127.0.0.1:6001 or :6001\n--log-format: xml: must be text or json\n", code: 1,
+		},
+		"serve with mistakes": {args: []string{"--listen", "x"}, stderr: "channels: --listen: x: must be host:port, such as 127.0.0.1:6001 or :6001\n", code: 1},
+		"unknown command":     {args: []string{"sevre"}, stderr: "channels: unknown command \"sevre\": see `channels help`\n", code: 2},
+		"unknown flag":        {args: []string{"--sevre"}, stderr: "channels: unknown argument \"--sevre\": see `channels help`\n", code: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			err := run(context.Background(), test.args, environment(nil), &out, &errs)
-			if code := exitCode(err); (err == nil) != (test.code == 0) || err != nil && code != test.code {
-				t.Errorf("error %v, want exit code %d", err, test.code)
+			if code := run(t.Context(), test.args, environment(nil), &out, &errs); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
 			}
-			if !strings.Contains(out.String(), test.want) || strings.Contains(out.String(), "hidden") {
-				t.Errorf("printed\n%s", out.String())
+			if !strings.Contains(out.String(), test.want) || test.code != 0 && out.Len() > 0 {
+				t.Errorf("printed\n%s\nwant %q in it", out.String(), test.want)
+			}
+			if errs.String() != test.stderr {
+				t.Errorf("told\n%s\nwant\n%s", errs.String(), test.stderr)
+			}
+			if strings.Contains(out.String()+errs.String(), "hidden") {
+				t.Error("a secret is told")
 			}
 		})
+	}
+}
+
+// TestHelpIsWhole looks for every name that can be set.
+func TestHelpIsWhole(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeHelp(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"CHANNELS_CONFIG"}
+	for name := range knownFlags() {
+		want = append(want, "--"+name)
+	}
+	for _, s := range serverSettings() {
+		want = append(want, s.envName("CHANNELS_"), s.name, s.fallback)
+	}
+	for _, s := range appSettings() {
+		want = append(want, s.envName("CHANNELS_APP_"), s.name, s.fallback)
+	}
+	for _, each := range want {
+		if !strings.Contains(out.String(), each) {
+			t.Errorf("help does not say %s", each)
+		}
 	}
 }
 
 // TestShownSettingsLoadAgain feeds check-config's output back in.
 func TestShownSettingsLoadAgain(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(context.Background(), []string{"check-config", "--app-key", "k"}, environment(nil), &out, &out); err != nil {
-		t.Fatal(err)
+	if code := run(t.Context(), []string{"check-config", "--app-key", "k"}, environment(nil), &out, &out); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out.String())
 	}
 	s, err := loadSettings([]string{"--config", configFile(t, out.String())}, environment(nil))
 	if err != nil {
@@ -237,6 +365,18 @@ func TestDocumented(t *testing.T) {
 	for _, s := range appSettings() {
 		want(s.name, s.envName("CHANNELS_APP_"), s.fallback)
 	}
+	known := map[string]bool{"CHANNELS_CONFIG": true}
+	for _, s := range serverSettings() {
+		known[s.envName("CHANNELS_")] = true
+	}
+	for _, s := range appSettings() {
+		known[s.envName("CHANNELS_APP_")] = true
+	}
+	for _, name := range regexp.MustCompile(`CHANNELS_[A-Z_]*[A-Z]`).FindAllString(doc, -1) {
+		if !known[name] {
+			t.Errorf("%s is documented and is no setting", name)
+		}
+	}
 }
 
 func TestConnectionCeiling(t *testing.T) {
@@ -253,6 +393,8 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add("listen: 127.0.0.1:1\napps:\n  - {id: 1, key: k, secret: s}\n")
 	f.Add("apps: [1, {id: [1, {}]}]")
 	f.Add("a: &a [*a]")
+	f.Add("limits: &l {limits: *l}\napps: &x [*x, {id: 1, id: 2, webhooks: [], secret:x}]")
+	f.Add("# nothing\n---\n...\n---\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l := &loader{getenv: environment(nil), flags: map[string]string{}}
 		l.readYAML([]byte(text))

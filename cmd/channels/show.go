@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// writeSettings shows the settings in effect, in the form of a file.
+func writeSettings(w io.Writer, s Settings) error {
+	var b strings.Builder
+	section := ""
+	for _, each := range serverSettings() {
+		name, indent := each.name, ""
+		if group, rest, ok := strings.Cut(each.name, "."); ok {
+			if group != section {
+				fmt.Fprintf(&b, "%s:\n", group)
+				section = group
+			}
+			name, indent = rest, "  "
+		}
+		fmt.Fprintf(&b, "%s%s: %s\n", indent, name, shown(each.secret, each.field(&s).String()))
+	}
+	b.WriteString("apps:\n")
+	for i := range s.Apps {
+		mark := "  - "
+		for _, each := range appSettings() {
+			fmt.Fprintf(&b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(&s.Apps[i]).String()))
+			mark = "    "
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func shown(secret bool, v string) string {
+	if secret && v != "" {
+		return "'***'"
+	}
+	return fmt.Sprintf("%q", v)
+}
