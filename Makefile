@@ -4,13 +4,18 @@ GO       ?= go
 FUZZTIME ?= 10s
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# The version is told by git, and passed on by hand: Go's own stamp makes the
+# build fail where the clone belongs to another user. Without git there is none.
+VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
 .PHONY: run build test test-all deps lint fuzz bench fmt clean help
 
 run: build ## build the server and start it for development
 	@bin/channels
 
 build: need-go ## build bin/channels
-	$(GO) build -o bin/channels ./cmd/channels
+	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/channels ./cmd/channels
 
 test: deps ## install what the tests need, and run them all
 	@scripts/section "vet"
@@ -27,6 +32,7 @@ deps: need-go ## install what the tests need
 	@scripts/deps
 
 lint: need-go ## run the linters
+	@scripts/section "lint"
 	$(GO) vet -tags conformance ./...
 	$(GO) run $(LINT) run
 
