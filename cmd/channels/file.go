@@ -37,10 +37,10 @@ func (l *loader) readYAML(text []byte) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, next yaml.Node
 	err := decoder.Decode(&doc)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return
 	}
-	if err == nil && decoder.Decode(&next) != io.EOF {
+	if err == nil && !errors.Is(decoder.Decode(&next), io.EOF) {
 		l.mistake("config", "", "must be a single YAML document")
 		return
 	}

@@ -24,11 +24,6 @@ type value interface {
 // minTimeout is the shortest of the times that clients are told or given.
 const minTimeout = time.Second
 
-type text struct{ to *string }
-
-func (v text) set(s string) error { *v.to = s; return nil }
-func (v text) String() string     { return *v.to }
-
 type required struct{ to *string }
 
 func (v required) set(s string) error {
