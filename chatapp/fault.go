@@ -1,0 +1,38 @@
+package chatapp
+
+import (
+	"errors"
+	"net/http"
+)
+
+// Fault is what a caller did wrong, or cannot have, in words for people.
+type Fault struct {
+	Status int    // of HTTP
+	Code   string // one word for programs
+	Text   string // a sentence
+}
+
+// Error implements error.
+func (f Fault) Error() string { return f.Text }
+
+func badRequest(code, text string) Fault { return Fault{http.StatusBadRequest, code, text} }
+func forbidden(code, text string) Fault  { return Fault{http.StatusForbidden, code, text} }
+func notFound(code, text string) Fault   { return Fault{http.StatusNotFound, code, text} }
+func conflict(code, text string) Fault   { return Fault{http.StatusConflict, code, text} }
+
+// The faults that several places tell.
+var (
+	errNotSignedIn   = Fault{http.StatusUnauthorized, "not_signed_in", "Sign in first."}
+	errWrongPassword = Fault{http.StatusUnauthorized, "wrong_password", "The name or the password is wrong."}
+	errNoRoom        = notFound("no_such_room", "There is no such room.")
+	errNoMessage     = notFound("no_such_message", "There is no such message in this room.")
+	errNoUser        = notFound("no_such_user", "There is nobody of that name.")
+	errNotMember     = forbidden("not_member", "Join the room first.")
+	errNotAllowed    = forbidden("not_allowed", "Only the room's owner or the administrator may do that.")
+	errRoomFull      = conflict("room_full", "The room is full: it holds 1,000 members.")
+	errDirect        = conflict("direct_room", "A direct conversation has its two members for good.")
+)
+
+// errStore is what every failure of the database becomes: nothing was stored,
+// or nobody can say.
+var errStore = errors.New("the database is away")

@@ -1,0 +1,199 @@
+package chatapp
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Store holds everything that has to outlast the process. All its operations
+// may be called at once. What they cannot do they tell as a Fault; anything else
+// wraps errStore, and then nothing was stored as far as anybody knows.
+type Store struct {
+	dialect     dialect
+	write, read *sql.DB // the same for PostgreSQL
+
+	// Silent leaves the outbox empty: nobody is told of changes, everybody asks.
+	Silent bool
+	// committed is called with the streams whose outbox has grown.
+	committed func(streams []string)
+
+	release func() error // what holds the database for this process; nil for none
+}
+
+// StoreConfig says where the store is.
+type StoreConfig struct {
+	URL     string // of PostgreSQL; "" is SQLite
+	Dir     string // of SQLite's file
+	Visitor bool   // beside a running server: does not claim SQLite's file
+	Holder  string // what a second server is told of the one that holds SQLite's file
+}
+
+// OpenStore opens the store and brings its tables up to date.
+func OpenStore(ctx context.Context, c StoreConfig) (*Store, error) {
+	var s *Store
+	var err error
+	if c.URL != "" {
+		s, err = openPostgres(c.URL)
+	} else {
+		s, err = openSQLite(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.committed = func([]string) {}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// Close gives everything back.
+func (s *Store) Close() error {
+	err := s.write.Close()
+	if s.read != s.write {
+		err = errors.Join(s.read.Close(), err)
+	}
+	if s.release != nil {
+		err = errors.Join(err, s.release())
+	}
+	return err
+}
+
+// Ping tells whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return failed("ping", s.write.PingContext(ctx)) }
+
+// dialect is what differs between the databases.
+type dialect struct {
+	name     string
+	numbered bool // parameters are $1, $2 …, not ?
+
+	// lock waits until this process alone has a name; unlock gives it up. On a
+	// database of one process there is nothing to wait for.
+	lock func(ctx context.Context, db *sql.DB, name string) (unlock func(), err error)
+	// backup writes a copy of the whole database to a new file.
+	backup func(ctx context.Context, db *sql.DB, path string) error
+}
+
+// text makes a statement's text fit the database.
+func (d dialect) text(query string) string {
+	if !d.numbered {
+		return query
+	}
+	var b strings.Builder
+	b.Grow(len(query) + 16)
+	n := 0
+	for i := range len(query) {
+		if query[i] != '?' {
+			b.WriteByte(query[i])
+			continue
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+// failed wraps what the database says; a Fault stays what it is.
+func failed(doing string, err error) error {
+	var fault Fault
+	if err == nil || errors.As(err, &fault) || errors.Is(err, errStore) {
+		return err
+	}
+	return fmt.Errorf("%s: %w: %w", doing, errStore, err)
+}
+
+// querier is what reads, in a transaction or without.
+type querier struct {
+	ctx     context.Context
+	dialect dialect
+	on      interface {
+		ExecContext(context.Context, string, ...any) (sql.Result, error)
+		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+		QueryRowContext(context.Context, string, ...any) *sql.Row
+	}
+}
+
+// reading gives a querier without a transaction.
+func (s *Store) reading(ctx context.Context) querier { return querier{ctx, s.dialect, s.read} }
+
+func (q querier) exec(query string, args ...any) (changed int64, err error) {
+	res, err := q.on.ExecContext(q.ctx, q.dialect.text(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (q querier) row(query string, args ...any) *sql.Row {
+	return q.on.QueryRowContext(q.ctx, q.dialect.text(query), args...)
+}
+
+// scanner is a row.
+type scanner interface{ Scan(...any) error }
+
+// collect reads all rows of a query. It never returns nil without an error, as
+// lists in JSON are never null.
+func collect[T any](q querier, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.on.QueryContext(q.ctx, q.dialect.text(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := []T{}
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+func scanString(r scanner) (v string, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
+// change is one transaction, and what it tells the world.
+type change struct {
+	querier
+	now     int64 // microseconds since 1970
+	silent  bool
+	streams []string
+	parts   map[string]int // rows of the outbox by stream and revision
+}
+
+// change runs do in one transaction, which holds if do returns nil and the
+// database took it.
+func (s *Store) change(ctx context.Context, doing string, do func(*change) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return failed(doing, err)
+	}
+	c := &change{querier: querier{ctx, s.dialect, tx}, now: now(), silent: s.Silent, parts: map[string]int{}}
+	if err := do(c); err != nil {
+		_ = tx.Rollback() // the first error is the one to tell
+		return failed(doing, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return failed(doing, err)
+	}
+	if len(c.streams) > 0 {
+		s.committed(c.streams)
+	}
+	return nil
+}
+
+func now() int64 { return time.Now().UnixMicro() }
+
+// Backup writes a copy of the database to a new file, while others go on.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	return s.dialect.backup(ctx, s.write, path)
+}
