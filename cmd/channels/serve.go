@@ -18,10 +18,7 @@ import (
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
 func serve(ctx context.Context, s Settings, log *slog.Logger) error {
-	files, err := raiseFileLimit()
-	if err != nil {
-		log.Warn("open-file limit not raised", "error", err)
-	}
+	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 
 	metrics := server.NewMetrics()
@@ -59,6 +56,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps))
+	if limitErr != nil {
+		log.Warn("open-file limit not raised", "error", limitErr)
+	}
 	if welcomeApp(s) != nil {
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
 	}
