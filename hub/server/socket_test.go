@@ -70,7 +70,9 @@ func TestRefusedHandshakes(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	r := newRig(t, func(a *hub.App) { a.AllowedOrigins = []string{"https://example.com", "*.example.org", "local:8080", "https://ported.com:443", "ported.net:80"} })
+	r := newRig(t, func(a *hub.App) {
+		a.AllowedOrigins = []string{"https://example.com", "*.example.org", "local:8080", "https://ported.com:443", "ported.net:80"}
+	})
 	for origin, allowed := range map[string]bool{
 		"https://example.com":   true,
 		"http://example.com":    false,
