@@ -140,7 +140,8 @@ func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Serv
 }
 
 // shutDown makes the node unready, gives balancers a tenth of the grace period
-// to notice, then accepts no more and closes the sockets over what remains.
+// to notice, then takes no new sockets and closes those there are over what
+// remains.
 func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	front.Leave()
@@ -149,9 +150,8 @@ func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace 
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(server.CloseGrace))
 	defer cancel()
-	finished := make(chan error, 1)
-	go func() { finished <- public.Shutdown(ctx) }()
+	front.Refuse()
 	drained := engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
-	closed := front.Wait(ctx)
-	return errors.Join(<-finished, drained, closed)
+	finished := public.Shutdown(ctx)
+	return errors.Join(drained, finished, front.Wait(ctx))
 }

@@ -82,3 +82,48 @@ func TestNotAuthorizedInTime(t *testing.T) {
 	}
 	active.answers()
 }
+
+// TestTwoApps serves two apps from a file, with the same channels and users.
+func TestTwoApps(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/channels.yaml"
+	config := "apps:\n" +
+		"  - {id: 1, key: " + appKey + ", secret: first-secret}\n" +
+		"  - {id: 2, key: second-key, secret: second-secret, max_event_bytes: 20}\n"
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "--config="+file)
+	first := connect(t, s)
+	second := dial(t, s, "/app/second-key?protocol=7")
+	second.awaitEstablished()
+	for _, c := range []*client{first, second} {
+		c.subscribe("shared")
+	}
+	publish := func(id, key, secret, data string) int {
+		t.Helper()
+		status, _ := restCall{
+			Method: "POST", Path: "/apps/" + id + "/events", Key: key, Secret: secret,
+			Body: encode(t, map[string]string{"name": "from-" + id, "channel": "shared", "data": data}),
+		}.do(t, s)
+		return status
+	}
+	if status := publish("1", appKey, "first-secret", "a text of more than twenty bytes"); status != 200 {
+		t.Errorf("first app: status %d", status)
+	}
+	if status := publish("2", "second-key", "second-secret", "a text of more than twenty bytes"); status != 413 {
+		t.Errorf("second app, over its limit: status %d, want 413", status)
+	}
+	if status := publish("2", "second-key", "second-secret", "short"); status != 200 {
+		t.Errorf("second app: status %d", status)
+	}
+	for _, wrong := range [][3]string{{"2", appKey, "first-secret"}, {"1", "second-key", "second-secret"}, {"1", appKey, "second-secret"}} {
+		if status := publish(wrong[0], wrong[1], wrong[2], "x"); status != 401 {
+			t.Errorf("app %s with the key %s: status %d, want 401", wrong[0], wrong[1], status)
+		}
+	}
+	first.expectData("from-1", "shared", "a text of more than twenty bytes")
+	second.expectData("from-2", "shared", "short")
+	first.answers()
+	second.answers()
+}
