@@ -18,10 +18,7 @@ import (
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
 func serve(ctx context.Context, s Settings, log *slog.Logger) error {
-	files, err := raiseFileLimit()
-	if err != nil {
-		log.Warn("open-file limit not raised", "error", err)
-	}
+	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 
 	metrics := server.NewMetrics()
@@ -59,6 +56,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps))
+	if limitErr != nil {
+		log.Warn("open-file limit not raised", "error", limitErr)
+	}
 	if welcomeApp(s) != nil {
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
 	}
@@ -140,7 +140,8 @@ func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Serv
 }
 
 // shutDown makes the node unready, gives balancers a tenth of the grace period
-// to notice, then accepts no more and closes the sockets over what remains.
+// to notice, then takes no new sockets and closes those there are over what
+// remains.
 func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	front.Leave()
@@ -149,9 +150,8 @@ func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace 
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(server.CloseGrace))
 	defer cancel()
-	finished := make(chan error, 1)
-	go func() { finished <- public.Shutdown(ctx) }()
+	front.Refuse()
 	drained := engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
-	closed := front.Wait(ctx)
-	return errors.Join(<-finished, drained, closed)
+	finished := public.Shutdown(ctx)
+	return errors.Join(drained, finished, front.Wait(ctx))
 }

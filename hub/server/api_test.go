@@ -163,3 +163,32 @@ func TestTooLargeBody(t *testing.T) {
 		t.Errorf("got %d %s", status, got)
 	}
 }
+
+func TestNoFallback(t *testing.T) {
+	r := newRig(t, nil)
+	for method, status := range map[string]int{"OPTIONS": 204, "POST": 404} {
+		req, err := http.NewRequest(method, "http://"+r.addr+"/pusher/app/app-key/1/abc/xhr_streaming?protocol=7", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != status || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: got %d %s, want %d for any origin", method, resp.StatusCode, text, status)
+		}
+	}
+}
+
+func TestRefusingNewSockets(t *testing.T) {
+	r := newRig(t, nil)
+	there := r.connect()
+	r.front.Refuse()
+	late := r.dial("/app/app-key?protocol=7")
+	late.expect("pusher:error")
+	late.expectClose(protocol.CodeOverCapacity, "Over capacity")
+	there.subscribe("news")
+}

@@ -93,6 +93,8 @@ func (s *Server) checkHandshake(r *http.Request) (*hub.App, error) {
 	}
 	app := s.hub.AppByKey(key)
 	switch {
+	case s.closed.Load():
+		return nil, protocol.OverCapacity()
 	case app == nil:
 		return nil, protocol.UnknownAppKey(key)
 	case app.Disabled:

@@ -35,9 +35,20 @@ func originMatches(pattern string, origin *url.URL) bool {
 		return false
 	}
 	if hasScheme || strings.Contains(host, ":") {
-		return hostMatches(host, origin.Host)
+		return hostMatches(withPort(host, origin.Scheme), withPort(origin.Host, origin.Scheme))
 	}
 	return hostMatches(host, origin.Hostname())
+}
+
+// withPort adds the port that a scheme has by default, which browsers leave out.
+func withPort(host, scheme string) string {
+	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
+		return host
+	}
+	if strings.EqualFold(scheme, "https") {
+		return host + ":443"
+	}
+	return host + ":80"
 }
 
 func hostMatches(pattern, host string) bool {

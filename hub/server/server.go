@@ -50,7 +50,8 @@ type Server struct {
 
 	requestsPerSecond int
 
-	leaving  atomic.Bool
+	leaving  atomic.Bool  // not ready any more
+	closed   atomic.Bool  // to new sockets
 	sessions atomic.Int64 // sockets whose goroutine runs
 }
 
@@ -114,6 +115,10 @@ func (s *Server) port() string {
 // Leave makes the server not ready, ahead of a shutdown.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
+// Refuse has new sockets closed with 4100 from now on, so that clients try again
+// a second later: where nobody listens, pusher-js waits for fifteen.
+func (s *Server) Refuse() { s.closed.Store(true) }
+
 // Wait returns when the last socket is closed, or with ctx's error.
 func (s *Server) Wait(ctx context.Context) error {
 	const step = 10 * time.Millisecond
@@ -137,7 +142,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):
-		noFallback(w)
+		noFallback(w, r)
 	case s.welcome != nil && (r.URL.Path == "/" || r.URL.Path == welcomeEventPath):
 		s.serveWelcome(w, r)
 	default:
@@ -154,8 +159,12 @@ func upgradeRequired(w http.ResponseWriter) {
 
 // noFallback answers the HTTP transports of pusher-js, from any origin, so that
 // its user can read what is the matter.
-func noFallback(w http.ResponseWriter) {
+func noFallback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Access-Control-Allow-Headers", "content-type")
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	http.Error(w, "HTTP fallback transports are not supported; set enabledTransports: ['ws', 'wss']", http.StatusNotFound)
 }

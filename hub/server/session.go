@@ -27,10 +27,9 @@ type session struct {
 // run is the connection's goroutine. It is kept shallow, since its stack is
 // most of what an idle connection costs.
 func (s *session) run() {
-	for {
-		if s.handleMessage() != nil {
-			break
-		}
+	var err error
+	for err == nil {
+		err = s.handleMessage()
 	}
 	if s.client != nil {
 		s.client.Gone()

@@ -70,7 +70,9 @@ func TestRefusedHandshakes(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	r := newRig(t, func(a *hub.App) { a.AllowedOrigins = []string{"https://example.com", "*.example.org", "local:8080"} })
+	r := newRig(t, func(a *hub.App) {
+		a.AllowedOrigins = []string{"https://example.com", "*.example.org", "local:8080", "https://ported.com:443", "ported.net:80"}
+	})
 	for origin, allowed := range map[string]bool{
 		"https://example.com":   true,
 		"http://example.com":    false,
@@ -79,6 +81,10 @@ func TestOrigins(t *testing.T) {
 		"http://local:8080":     true,
 		"http://local:8081":     false,
 		"null":                  false,
+		"https://ported.com":    true,
+		"http://ported.com":     false,
+		"http://ported.net":     true,
+		"https://ported.net":    false,
 	} {
 		ws, _, err := websocket.Dial(t.Context(), "ws://"+r.addr+"/app/app-key?protocol=7", &websocket.DialOptions{
 			HTTPHeader: map[string][]string{"Origin": {origin}},

@@ -129,9 +129,7 @@ func BenchmarkPublish(b *testing.B) {
 		}
 		arrived <- nil
 	}()
-	body := fmt.Sprintf(`{"name":"my-event","channels":["my-channel"],"data":%q}`, strings.Repeat("x", 100))
-	request := fmt.Appendf(nil, "POST %s?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		eventsPath, signedQuery(body), s.Addr, len(body), body)
+	request := publishRequest(s.Addr)
 	cpuBefore := cpuTime(b, s)
 	b.ResetTimer()
 	var all sync.WaitGroup
@@ -150,6 +148,13 @@ func BenchmarkPublish(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(float64((cpuTime(b, s)-cpuBefore).Microseconds())/float64(b.N), "server-µs/event")
+}
+
+// publishRequest is a whole signed request that publishes 100 bytes.
+func publishRequest(addr string) []byte {
+	body := fmt.Sprintf(`{"name":"my-event","channels":["my-channel"],"data":%q}`, strings.Repeat("x", 100))
+	return fmt.Appendf(nil, "POST %s?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		eventsPath, signedQuery(body), addr, len(body), body)
 }
 
 // signedQuery signs a publish, for as often as it is repeated.
@@ -222,4 +227,61 @@ func procFile(t testing.TB, s *server, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// fanOutSubscribers is how many sockets get every event of BenchmarkFanOut.
+const fanOutSubscribers = 1000
+
+// BenchmarkFanOut publishes events of 100 bytes to 1,000 subscribers of one
+// channel, as fast as the server takes them, and waits until all have arrived.
+func BenchmarkFanOut(b *testing.B) {
+	s := benchServer(b)
+	var all sync.WaitGroup
+	for i := range fanOutSubscribers {
+		w, err := subscribed(s.Addr, i, "my-channel")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer w.conn.Close()
+		all.Go(func() {
+			if err := w.discard(b.N); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	request := publishRequest(s.Addr)
+	cpuBefore := cpuTime(b, s)
+	b.ResetTimer()
+	var next atomic.Int64
+	for range publishers {
+		all.Go(func() {
+			if err := publishUntil(s.Addr, request, &next, int64(b.N)); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	deliveries := float64(b.N) * fanOutSubscribers
+	b.ReportMetric(deliveries/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64((cpuTime(b, s)-cpuBefore).Microseconds())/deliveries, "server-µs/delivery")
+}
+
+// discard reads n frames, of which it looks at no more than their length.
+func (w *wire) discard(n int) error {
+	in := bufio.NewReaderSize(w.in, 32<<10)
+	for range n {
+		head, err := in.Peek(4)
+		if err != nil {
+			return err
+		}
+		size := 2 + int(head[1])
+		if head[1] == 126 {
+			size = 4 + int(head[2])<<8 + int(head[3])
+		}
+		if _, err := in.Discard(size); err != nil {
+			return err
+		}
+	}
+	return nil
 }
