@@ -1,0 +1,28 @@
+import type { Member, Message } from "../model";
+import type { Read } from "../store/members";
+import type { RoomEvent } from "../store/room";
+
+/** The events of a room's channel that carry a revision. */
+export const ROOM_EVENTS = ["new-message", "message-edited", "message-deleted", "members-changed", "read"] as const;
+
+export type RoomEventName = (typeof ROOM_EVENTS)[number];
+
+type Payload = { rev: number; fetch?: boolean };
+
+/** An event's data as the store wants it; null when it has no revision. */
+export function toRoomEvent(name: RoomEventName, data: unknown): RoomEvent | null {
+  const payload = data as Payload | null;
+  if (typeof payload?.rev !== "number") return null;
+  const { rev } = payload;
+  if (payload.fetch) return { rev, fetch: true };
+  switch (name) {
+    case "new-message":
+    case "message-edited":
+    case "message-deleted":
+      return { rev, message: data as Message };
+    case "members-changed":
+      return { rev, members: (data as { members: Member[] }).members };
+    case "read":
+      return { rev, reads: (data as { reads: Read[] }).reads };
+  }
+}

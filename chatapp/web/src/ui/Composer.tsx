@@ -1,0 +1,55 @@
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import type { Room } from "../model";
+import { codePoints, isEditLast, isSend } from "../text/keys";
+import { useChat } from "./context";
+import { SendIcon } from "./icons";
+
+/** The count shows from this many characters before the limit. */
+const COUNT_FROM = 200;
+
+type Props = { room: Room; editing: boolean; onSend: (text: string) => void; onEditLast: () => void };
+
+/** Where one writes. Enter sends, Shift+Enter breaks the line, arrow-up edits the last message. */
+export function Composer({ room, editing, onSend, onEditLast }: Props) {
+  const chat = useChat();
+  const [text, setText] = useState("");
+  const ref = useRef<HTMLTextAreaElement>(null);
+  const left = chat.config.maxMessage - codePoints(text);
+  const sendable = left >= 0 && text.trim() !== "";
+
+  // Focused at the start, and again after an edit has ended.
+  useEffect(() => {
+    if (!editing) ref.current?.focus();
+  }, [editing]);
+
+  const send = () => {
+    if (!sendable) return;
+    onSend(text);
+    setText("");
+    ref.current?.focus();
+  };
+  const key = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    const native = event.nativeEvent;
+    if (isSend(native)) {
+      event.preventDefault();
+      send();
+    } else if (isEditLast(native, text)) {
+      event.preventDefault();
+      onEditLast();
+    }
+  };
+  return (
+    <form className="composer" onSubmit={(e) => { e.preventDefault(); send(); }}>
+      <textarea ref={ref} data-testid="composer" rows={1} value={text} enterKeyHint="send"
+        aria-label={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
+        placeholder={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
+        onChange={(e) => {
+          setText(e.target.value);
+          if (e.target.value.trim() !== "") chat.keystroke();
+        }}
+        onKeyDown={key} />
+      {left < COUNT_FROM && <output className={left < 0 ? "left over" : "left"} aria-live="polite">{left}</output>}
+      <button className="send" data-testid="send" type="submit" aria-label="Send" disabled={!sendable}><SendIcon /></button>
+    </form>
+  );
+}

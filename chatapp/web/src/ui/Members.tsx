@@ -1,0 +1,99 @@
+import { useMemo, useState } from "react";
+import { sentence } from "../api";
+import type { Member, Room } from "../model";
+import { activeMembers } from "../store/members";
+import { Avatar } from "./Avatar";
+import { useChat, useChatState, useRoomState } from "./context";
+import { Dialog } from "./Dialog";
+import { CloseIcon, PlusIcon } from "./icons";
+import { useAction } from "./useAction";
+import { UserSearch } from "./UserSearch";
+
+type Props = { room: Room; onVisit: (room: string) => void; onClose: () => void };
+
+/** The right column: who belongs to the room, who is online, who has it open. */
+export function Members({ room, onVisit, onClose }: Props) {
+  const chat = useChat();
+  const known = useRoomState(room.id).members;
+  const members = useMemo(() => activeMembers(known), [known]);
+  const here = useChatState((state) => state.here);
+  const [adding, setAdding] = useState(false);
+  const attempt = (action: () => Promise<unknown>) => void action().catch((e: unknown) => chat.notice(sentence(e)));
+  const present = members.filter((m) => here.has(m.user.id));
+  const away = members.filter((m) => !here.has(m.user.id));
+  const item = (member: Member) => (
+    <Person key={member.user.id} member={member} room={room}
+      onWrite={() => attempt(async () => onVisit((await chat.direct(member.user.id)).id))}
+      onRemove={() => attempt(() => chat.removeMember(room.id, member.user.id))} />
+  );
+
+  return (
+    <aside className="people column" data-testid="people" aria-label="People">
+      <header className="people-head">
+        <h2>People</h2>
+        {room.kind !== "direct" && (
+          <button className="ghost" aria-label="Add people" title="Add people" onClick={() => setAdding(true)}><PlusIcon /></button>
+        )}
+        <button className="ghost narrow-only" aria-label="Close people" onClick={onClose}><CloseIcon /></button>
+      </header>
+      <div className="scroll">
+        <PeopleSection title="Here now" count={present.length}>{present.map(item)}</PeopleSection>
+        <PeopleSection title="Not here" count={away.length}>{away.map(item)}</PeopleSection>
+      </div>
+      {room.kind !== "direct" && room.id !== chat.store.get().general && (
+        <button className="ghost leave" onClick={() => attempt(() => chat.leave(room.id))}>Leave room</button>
+      )}
+      {adding && <AddPeople room={room} members={members} onClose={() => setAdding(false)} />}
+    </aside>
+  );
+}
+
+function PeopleSection({ title, count, children }: { title: string; count: number; children: React.ReactNode }) {
+  if (count === 0) return null;
+  return (
+    <section className="section" aria-label={title}>
+      <header><h3>{title}</h3><span className="quiet">{count}</span></header>
+      <ul>{children}</ul>
+    </section>
+  );
+}
+
+type PersonProps = { member: Member; room: Room; onWrite: () => void; onRemove: () => void };
+
+function Person({ member, room, onWrite, onRemove }: PersonProps) {
+  const { user, role } = member;
+  const me = useChatState((state) => state.me);
+  const here = useChatState((state) => state.here.has(user.id));
+  const online = useChatState((state) => state.online.has(user.id) || state.here.has(user.id) ||
+    (user.id === state.me.id && state.link === "live"));
+  const mayRemove = room.kind !== "direct" && user.id !== me.id && (room.role === "owner" || me.admin);
+  const status = here ? "here" : online ? "online" : "offline";
+  return (
+    <li className="person" data-testid="person" data-user-id={user.id} data-online={online} data-here={here}>
+      <span className="with-dot"><Avatar user={user} small /><i className={`dot ${status}`} aria-hidden="true" /></span>
+      <span className="person-name">
+        {user.name}{user.id === me.id && <small> you</small>}{role === "owner" && <small> owner</small>}
+        <span className="unseen">, {status}</span>
+      </span>
+      {user.id !== me.id && room.kind !== "direct" && (
+        <span className="person-actions">
+          <button className="ghost" aria-label={`Write to ${user.name}`} onClick={onWrite}>Write</button>
+          {mayRemove && <button className="ghost" aria-label={`Remove ${user.name}`} title="Remove from the room" onClick={onRemove}><CloseIcon /></button>}
+        </span>
+      )}
+    </li>
+  );
+}
+
+function AddPeople({ room, members, onClose }: { room: Room; members: Member[]; onClose: () => void }) {
+  const chat = useChat();
+  const { busy, problem, run } = useAction();
+  const without = useMemo(() => new Set(members.map((m) => m.user.id)), [members]);
+  return (
+    <Dialog title={`Add people to ${room.name}`} onClose={onClose}>
+      <UserSearch action="Add" disabled={busy} without={without}
+        onPick={(user) => run(() => chat.addMember(room.id, user.name))} />
+      <p className="problem" role="alert">{problem}</p>
+    </Dialog>
+  );
+}

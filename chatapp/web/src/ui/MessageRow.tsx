@@ -1,0 +1,92 @@
+import { memo, useState } from "react";
+import type { Room } from "../model";
+import { receiptLine, type Receipt } from "../store/receipts";
+import type { Row } from "../store/timeline";
+import { clock, full, iso } from "../text/times";
+import { Avatar } from "./Avatar";
+import { Dialog } from "./Dialog";
+import { EditBox } from "./EditBox";
+import { BinIcon, EditIcon } from "./icons";
+import { Text } from "./Text";
+
+export type RowActions = {
+  onEditing: (clientId: string | null) => void;
+  onEdit: (row: Row, text: string) => void;
+  onRemove: (row: Row) => void;
+  onRetry: (row: Row) => void;
+  onDiscard: (row: Row) => void;
+};
+
+type Props = {
+  row: Row;
+  head: boolean;
+  mine: boolean;
+  /** The room's owner and the administrator may delete what others wrote. */
+  mayRemove: boolean;
+  editing: boolean;
+  receipt: Receipt | null;
+  actions: RowActions;
+};
+
+/** Whether this person may delete other people's messages in this room. */
+export function moderates(room: Room, admin: boolean): boolean {
+  return room.kind !== "direct" && (room.role === "owner" || admin);
+}
+
+/** One message. */
+export const MessageRow = memo(function MessageRow({ row, head, mine, mayRemove, editing, receipt, actions }: Props) {
+  return (
+    <article className={`message ${head ? "head" : ""} ${mine ? "mine" : ""}`} data-testid="message" data-client-id={row.clientId}
+      data-message-id={row.id} data-state={row.state} data-seq={row.seq} tabIndex={-1} aria-label={`${row.user.name}, ${clock(row.createdAt)}`}>
+      <div className="gutter">
+        {head ? <Avatar user={row.user} /> : <time className="side-time" dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{clock(row.createdAt)}</time>}
+      </div>
+      <div className="body">
+        {head && (
+          <p className="by"><strong>{row.user.name}</strong>
+            <time dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{clock(row.createdAt)}</time></p>
+        )}
+        {editing
+          ? <EditBox row={row} onDone={() => actions.onEditing(null)} onSave={(text) => actions.onEdit(row, text)} />
+          : <Body row={row} />}
+        {row.state === "failed" && <Failed row={row} actions={actions} />}
+        {receipt && <p className="receipts" data-testid="receipts">{receiptLine(receipt)}</p>}
+      </div>
+      {row.state === "sent" && !row.deleted && !editing && (mine || mayRemove) && <Tools row={row} mine={mine} actions={actions} />}
+    </article>
+  );
+});
+
+function Body({ row }: { row: Row }) {
+  if (row.deleted) return <p className="text gone">This message was deleted.</p>;
+  return <><Text text={row.text} />{row.editedAt > 0 && <span className="edited" title={full(row.editedAt)}>edited</span>}</>;
+}
+
+function Failed({ row, actions }: { row: Row; actions: RowActions }) {
+  return (
+    <p className="failed" role="alert">
+      <span>Not sent. {row.problem}</span>
+      <button className="ghost" data-testid="retry" onClick={() => actions.onRetry(row)}>Try again</button>
+      <button className="ghost" onClick={() => actions.onDiscard(row)}>Discard</button>
+    </p>
+  );
+}
+
+function Tools({ row, mine, actions }: { row: Row; mine: boolean; actions: RowActions }) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <div className="tools">
+      {mine && <button className="ghost" aria-label="Edit message" title="Edit" onClick={() => actions.onEditing(row.clientId)}><EditIcon /></button>}
+      <button className="ghost" aria-label="Delete message" title="Delete" onClick={() => setAsking(true)}><BinIcon /></button>
+      {asking && (
+        <Dialog title="Delete this message?" onClose={() => setAsking(false)}>
+          <blockquote className="text">{row.text}</blockquote>
+          <div className="dialog-buttons">
+            <button onClick={() => setAsking(false)}>Keep</button>
+            <button className="danger" autoFocus data-testid="confirm-delete" onClick={() => { setAsking(false); actions.onRemove(row); }}>Delete</button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,81 @@
+import { startTransition, useCallback, useMemo, useOptimistic, useState } from "react";
+import { sentence } from "../api";
+import type { Room } from "../model";
+import { overlay } from "../store/overlay";
+import { lastEditable, ordered, type Row } from "../store/timeline";
+import { Composer } from "./Composer";
+import { useChat, useChatState, useRoomState } from "./context";
+import { LockIcon, MenuIcon, PeopleIcon } from "./icons";
+import type { Drawer } from "./Shell";
+import { Timeline } from "./Timeline";
+import { Typing } from "./Typing";
+
+type Props = { room: Room; onDrawer: (drawer: Drawer) => void; onVisit: (room: string) => void };
+
+/** The open room: head, timeline, who is typing, composer. */
+export function RoomView({ room, onDrawer, onVisit }: Props) {
+  return (
+    <>
+      <RoomHead room={room} onDrawer={onDrawer} />
+      {room.member ? <Conversation room={room} /> : <Joining room={room} onVisit={onVisit} />}
+    </>
+  );
+}
+
+function RoomHead({ room, onDrawer }: { room: Room; onDrawer: (drawer: Drawer) => void }) {
+  const members = useChatState((state) => state.rooms.mine.get(room.id)?.memberCount ?? room.memberCount);
+  const here = useChatState((state) => state.here.size);
+  return (
+    <header className="room-head">
+      <button className="ghost narrow-only" aria-label="Show rooms" onClick={() => onDrawer("rooms")}><MenuIcon /></button>
+      <h1>
+        {room.kind !== "direct" && <span className="sign" aria-hidden="true">{room.kind === "closed" ? <LockIcon /> : "#"}</span>}
+        {room.name}
+      </h1>
+      {room.member && <p className="quiet head-note">{room.kind === "direct" ? "Direct message" : `${members} ${members === 1 ? "member" : "members"}`}{here > 0 && `, ${here} here`}</p>}
+      {room.member && <button className="ghost narrow-only" aria-label="Show people" onClick={() => onDrawer("people")}><PeopleIcon /></button>}
+    </header>
+  );
+}
+
+function Joining({ room, onVisit }: { room: Room; onVisit: (room: string) => void }) {
+  const chat = useChat();
+  return (
+    <div className="joining">
+      <p>You are not a member of #{room.name}.</p>
+      <button className="primary" onClick={() => void chat.join(room.id)
+        .then((joined) => onVisit(joined.id), (e: unknown) => chat.notice(sentence(e)))}>Join</button>
+    </div>
+  );
+}
+
+function Conversation({ room }: { room: Room }) {
+  const chat = useChat();
+  const me = useChatState((state) => state.me);
+  const state = useRoomState(room.id);
+  // The store is the truth; the overlay only runs ahead of it, and lands on
+  // the same rows, since both are keyed by client message id.
+  const [shown, lay] = useOptimistic(state.rows, overlay);
+  const rows = useMemo(() => ordered(shown), [shown]);
+  const [editing, setEditing] = useState<string | null>(null);
+
+  const post = useCallback((row: Row) => startTransition(async () => {
+    lay({ kind: "send", row });
+    await chat.send(room.id, row);
+  }), [chat, lay, room.id]);
+
+  const edit = useCallback((row: Row, text: string) => startTransition(async () => {
+    lay({ kind: "edit", clientId: row.clientId, text: text.trim(), rev: row.rev });
+    // What went wrong stands in the notice; the overlay falls back by itself.
+    await chat.edit(room.id, row, text).catch(() => undefined);
+  }), [chat, lay, room.id]);
+
+  return (
+    <>
+      <Timeline room={room} state={state} rows={rows} editing={editing} onEditing={setEditing} onEdit={edit} onRetry={post} />
+      <Typing room={room.id} />
+      <Composer room={room} editing={editing !== null} onSend={(text) => post(chat.draft(text))}
+        onEditLast={() => setEditing(lastEditable(rows, me.id)?.clientId ?? null)} />
+    </>
+  );
+}

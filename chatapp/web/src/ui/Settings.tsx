@@ -1,0 +1,62 @@
+import { useState } from "react";
+import { api } from "../api";
+import { useChat, useChatState } from "./context";
+import { Dialog } from "./Dialog";
+import { useAction } from "./useAction";
+
+/** One's own account: password, and the ways out. */
+export function Settings({ onClose }: { onClose: () => void }) {
+  const me = useChatState((state) => state.me);
+  return (
+    <Dialog title={me.name} onClose={onClose}>
+      <ChangePassword />
+      <hr />
+      <SignOut />
+    </Dialog>
+  );
+}
+
+function ChangePassword() {
+  const { config } = useChat();
+  const { busy, problem, run } = useAction();
+  const [done, setDone] = useState(false);
+  const submit = (event: React.FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const data = new FormData(form);
+    setDone(false);
+    run(async () => {
+      await api.changePassword(String(data.get("old")), String(data.get("new")));
+      form.reset();
+      setDone(true);
+    });
+  };
+  return (
+    <form className="stack" aria-label="Change password" onSubmit={submit}>
+      <h3>Change password</h3>
+      <label className="field"><span>Current password</span>
+        <input name="old" type="password" required autoComplete="current-password" /></label>
+      <label className="field"><span>New password</span>
+        <input name="new" type="password" required minLength={config.minPassword} autoComplete="new-password" /></label>
+      <p className="problem" role="alert">{problem}</p>
+      {done && <p className="good" role="status">Changed. Your other sessions have ended.</p>}
+      <button type="submit" disabled={busy}>Change password</button>
+    </form>
+  );
+}
+
+function SignOut() {
+  const chat = useChat();
+  const { busy, problem, run } = useAction();
+  const out = (request: () => Promise<unknown>) => run(async () => {
+    await request();
+    chat.doubtful(); // finds no session, and shows the form
+  });
+  return (
+    <div className="stack">
+      <p className="problem" role="alert">{problem}</p>
+      <button disabled={busy} onClick={() => out(api.signout)}>Sign out</button>
+      <button className="danger" disabled={busy} onClick={() => out(api.signoutEverywhere)}>Sign out everywhere</button>
+    </div>
+  );
+}

@@ -1,0 +1,22 @@
+import { createContext, use, useSyncExternalStore } from "react";
+import type { Chat, ChatState } from "../chat";
+import { NEW_ROOM, type RoomState } from "../store/room";
+
+/** The running chat, for every component below the sign-in. */
+export const ChatContext = createContext<Chat | null>(null);
+
+export function useChat(): Chat {
+  const chat = use(ChatContext);
+  if (!chat) throw new Error("useChat outside of a ChatContext");
+  return chat;
+}
+
+/** A part of the state; the component draws again when that part changes. */
+export function useChatState<T>(select: (state: ChatState) => T): T {
+  const { store } = useChat();
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
+export function useRoomState(id: string): RoomState {
+  return useChatState((state) => state.byRoom.get(id) ?? NEW_ROOM);
+}
