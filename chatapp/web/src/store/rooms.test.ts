@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { BO, ME, message, room } from "../testing/fixtures";
+import { NO_ROOMS, putLast, putReadPosition, putRoom, removeRoom, replaceRooms, sections, totalUnread, unreadLabel } from "./rooms";
+import { merge, NO_ROWS, ordered } from "./timeline";
+import { unreadIn } from "./unread";
+
+describe("unread counts", () => {
+  const read = putReadPosition(replaceRooms(NO_ROOMS, { rooms: [room("r", { unread: 3, readSeq: 2 })], others: [] }), "r", { readSeq: 5, unread: 0 });
+
+  it("a list that was made before we read on does not bring the count back", () => {
+    const late = replaceRooms(read, { rooms: [room("r", { unread: 3, readSeq: 2 })], others: [] });
+    expect(late.mine.get("r")).toMatchObject({ unread: 0, readSeq: 5 });
+  });
+
+  it("a list as new as our reading brings new counts", () => {
+    const news = replaceRooms(read, { rooms: [room("r", { unread: 1, readSeq: 5 })], others: [] });
+    expect(news.mine.get("r")?.unread).toBe(1);
+  });
+
+  it("a read position never goes back, and comes from any tab", () => {
+    expect(putReadPosition(read, "r", { readSeq: 4, unread: 9 })).toBe(read);
+    expect(putReadPosition(read, "r", { readSeq: 7, unread: 2 }).mine.get("r")).toMatchObject({ readSeq: 7, unread: 2 });
+    expect(putReadPosition(read, "gone", { readSeq: 7, unread: 2 })).toBe(read);
+  });
+
+  it("counts others' messages past what I have read, without deleted ones", () => {
+    const rows = ordered(merge(NO_ROWS, [message(1), message(2), message(3, { user: ME }), message(4, { deleted: true }), message(5)]));
+    expect(unreadIn(rows, 1, "me")).toBe(2);
+    expect(unreadIn(rows, 5, "me")).toBe(0);
+  });
+
+  it.each([[1, "1"], [99, "99"], [100, "99+"]] as const)("label of %d", (n, want) => expect(unreadLabel(n)).toBe(want));
+
+  it("adds up for the title", () => {
+    expect(totalUnread(replaceRooms(NO_ROOMS, { rooms: [room("a", { unread: 2 }), room("b", { unread: 3 })], others: [] }))).toBe(5);
+  });
+});
+
+describe("the list", () => {
+  it("the general room first, the others by name, people by the latest message", () => {
+    const rooms = replaceRooms(NO_ROOMS, {
+      rooms: [
+        room("x", { name: "xylophone" }), room("g", { name: "general" }), room("b", { name: "birds" }),
+        room("d1", { kind: "direct", name: "Bo", with: BO, last: message(1) }),
+        room("d2", { kind: "direct", name: "Cy", with: BO, last: message(9) }),
+      ],
+      others: [],
+    });
+    const got = sections(rooms, "g");
+    expect(got.rooms.map((r) => r.id)).toEqual(["g", "b", "x"]);
+    expect(got.people.map((r) => r.id)).toEqual(["d2", "d1"]);
+  });
+
+  it("joining moves a room over, leaving takes it away", () => {
+    const rooms = replaceRooms(NO_ROOMS, { rooms: [], others: [room("r", { member: false })] });
+    const joined = putRoom(rooms, room("r"));
+    expect([joined.mine.has("r"), joined.others]).toEqual([true, []]);
+    expect(removeRoom(joined, "r").mine.has("r")).toBe(false);
+    expect(putRoom(joined, room("r", { member: false })).mine.has("r")).toBe(false);
+  });
+
+  it("the last message is the newest version of the newest", () => {
+    const rooms = putLast(replaceRooms(NO_ROOMS, { rooms: [room("r")], others: [] }), "r", message(5));
+    expect(putLast(rooms, "r", message(4))).toBe(rooms);
+    expect(putLast(rooms, "r", message(5))).toBe(rooms);
+    expect(putLast(rooms, "r", message(5, { rev: 6, text: "edited" })).mine.get("r")?.last?.text).toBe("edited");
+  });
+});
