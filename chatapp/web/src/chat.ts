@@ -33,6 +33,8 @@ export type ChatState = {
   readonly link: Link;
   /** Whether to say that there is no live connection. */
   readonly banner: boolean;
+  /** A room that is no longer ours to see, or never was. */
+  readonly lost: string | null;
   /** A sentence about something that did not work; shown until dismissed. */
   readonly notice: string;
 };
@@ -61,13 +63,17 @@ export class Chat implements Listener {
   private readonly reading = new Map<string, number>();
   private refresh: ReturnType<typeof setTimeout> | undefined;
   private poll: ReturnType<typeof setTimeout> | undefined;
+  /** The room that the page asked for last; it may still be on its way. */
+  private wanted = "";
   private attended: string | null = null;
+  /** Rooms that we leave by our own will: no news to us. */
+  private readonly leaving = new Set<string>();
   private stopped = false;
 
   constructor(readonly config: Config, { me, general }: SignedIn, private readonly signedOut: () => void) {
     this.store = new Store<ChatState>({
       me, general, rooms: NO_ROOMS, open: null, byRoom: new Map(), here: EMPTY, online: EMPTY, typing: [],
-      heardTyping: false, link: "connecting", banner: false, notice: "",
+      heardTyping: false, link: "connecting", banner: false, lost: null, notice: "",
     });
     this.watch = new TypingWatch(me.id, (typing) => this.store.patch({ typing }));
     this.fallback = new Fallback((phase) => this.enter(phase));
@@ -77,7 +83,8 @@ export class Chat implements Listener {
     if (push) this.fallback.down();
     else this.enter("poll");
     document.addEventListener("visibilitychange", this.seen);
-    window.addEventListener("online", this.seen);
+    window.addEventListener("online", this.networkBack);
+    window.addEventListener("offline", this.networkGone);
     void this.refreshRooms();
   }
 
@@ -89,7 +96,8 @@ export class Chat implements Listener {
     clearTimeout(this.refresh);
     clearTimeout(this.poll);
     document.removeEventListener("visibilitychange", this.seen);
-    window.removeEventListener("online", this.seen);
+    window.removeEventListener("online", this.networkBack);
+    window.removeEventListener("offline", this.networkGone);
   }
 
   room(id: string): RoomState {
@@ -106,18 +114,20 @@ export class Chat implements Listener {
   async open(id: string): Promise<void> {
     if (this.store.get().open?.id === id) return;
     this.watch.clear();
-    const known = this.store.get().rooms.mine.get(id) ?? null;
-    if (known) this.enterRoom(known);
-    try {
-      const { room, members } = await api.room(id);
-      if (this.stopped || (known && this.store.get().open?.id !== id)) return;
-      if (!room.member) return this.enterRoom(room);
-      this.store.patch({ rooms: putRoom(this.store.get().rooms, room) });
-      if (!known) this.enterRoom(room);
-      if (this.room(id).have !== null) this.dispatch(id, { type: "members", members, rev: room.rev });
-    } catch (problem) {
-      this.failed(problem);
-      if (problem instanceof ApiError && problem.status === 404) this.lost(id);
+    this.wanted = id;
+    const known = this.store.get().rooms.mine.get(id);
+    if (known) return this.enterRoom(known);
+    for (let attempt = 0; this.wanted === id && !this.stopped; attempt++) {
+      try {
+        const { room } = await api.room(id);
+        if (this.wanted !== id || this.stopped) return;
+        if (room.member) this.store.patch({ rooms: putRoom(this.store.get().rooms, room) });
+        return this.enterRoom(room);
+      } catch (problem) {
+        this.failed(problem);
+        if (!(problem instanceof ApiError) || !problem.temporary) return this.lost(id);
+        await pause(backoff(attempt));
+      }
     }
   }
 
@@ -195,8 +205,13 @@ export class Chat implements Listener {
   }
 
   async leave(id: string): Promise<void> {
-    await api.leave(id);
-    this.roomRemoved(id);
+    this.leaving.add(id);
+    try {
+      await api.leave(id);
+      this.roomRemoved(id);
+    } finally {
+      this.leaving.delete(id);
+    }
   }
 
   async addMember(id: string, name: string): Promise<void> {
@@ -298,7 +313,9 @@ export class Chat implements Listener {
 
   private enterRoom(room: Room): void {
     this.watch.clear();
-    this.store.patch({ open: room, here: EMPTY });
+    const { lost } = this.store.get();
+    this.store.patch({ open: room, lost: null, here: EMPTY });
+    if (lost === null) this.notice("");
     this.connection?.follow(room.member ? room : null);
     if (room.member) this.openChanged();
   }
@@ -436,9 +453,10 @@ export class Chat implements Listener {
     const byRoom = new Map(this.store.get().byRoom);
     byRoom.delete(room);
     this.store.patch({ byRoom });
-    if (this.store.get().open?.id !== room) return;
+    if (this.wanted !== room) return;
     this.connection?.follow(null);
-    this.store.patch({ open: null, notice: "You are no longer in that room." });
+    const notice = this.leaving.has(room) ? "" : "You are not, or no longer, in that room.";
+    this.store.patch({ open: null, lost: room, notice });
   }
 
   private refused(room: string, problem: unknown): void {
@@ -470,11 +488,21 @@ export class Chat implements Listener {
     }
   }
 
-  /** The tab is looked at again, or the network is back. */
+  /** The tab is looked at again. */
   private readonly seen = (): void => {
     if (document.hidden) return;
     void this.refreshRooms();
     this.openChanged();
+  };
+
+  // The browser knows at once; the socket would find out half a minute later.
+  private readonly networkGone = (): void => {
+    if (this.connection) this.fallback.down();
+  };
+
+  private readonly networkBack = (): void => {
+    this.connection?.renew();
+    this.seen();
   };
 
   private enter(phase: Phase): void {

@@ -96,6 +96,11 @@ export class Connection {
     this.again = setTimeout(() => this.pusher.connect(), this.refusals < 2 ? 0 : backoff(this.refusals));
   }
 
+  /** Takes a new socket for one that may be dead without knowing. */
+  renew(): void {
+    this.pusher.disconnect();
+  }
+
   stop(): void {
     this.stopped = true;
     clearTimeout(this.again);
@@ -135,7 +140,7 @@ export class Connection {
       // any other, a server that was set right should find us again.
       if (current === "disconnected") {
         this.refusals++;
-        if (ended) this.listener.doubtful();
+        if (ended) this.listener.doubtful(); // which then says whether to go on
         else this.reconnect();
       }
     });

@@ -32,7 +32,7 @@ export function App() {
   };
   const leave = (config: Config, chat: Chat) => {
     chat.stop();
-    setStage({ at: "form", config });
+    setStage({ at: "form", config: { ...config, firstAccount: false } });
   };
 
   useEffect(() => {

@@ -2,7 +2,7 @@ import { memo, useState } from "react";
 import type { Room } from "../model";
 import { receiptLine, type Receipt } from "../store/receipts";
 import type { Row } from "../store/timeline";
-import { clock, full, iso } from "../text/times";
+import { clock, full, iso, shortClock } from "../text/times";
 import { Avatar } from "./Avatar";
 import { Dialog } from "./Dialog";
 import { EditBox } from "./EditBox";
@@ -39,7 +39,7 @@ export const MessageRow = memo(function MessageRow({ row, head, mine, mayRemove,
     <article className={`message ${head ? "head" : ""} ${mine ? "mine" : ""}`} data-testid="message" data-client-id={row.clientId}
       data-message-id={row.id} data-state={row.state} data-seq={row.seq} tabIndex={-1} aria-label={`${row.user.name}, ${clock(row.createdAt)}`}>
       <div className="gutter">
-        {head ? <Avatar user={row.user} /> : <time className="side-time" dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{clock(row.createdAt)}</time>}
+        {head ? <Avatar user={row.user} /> : <time className="side-time" dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{shortClock(row.createdAt)}</time>}
       </div>
       <div className="body">
         {head && (
@@ -75,9 +75,11 @@ function Failed({ row, actions }: { row: Row; actions: RowActions }) {
 function Tools({ row, mine, actions }: { row: Row; mine: boolean; actions: RowActions }) {
   const [asking, setAsking] = useState(false);
   return (
-    <div className="tools">
-      {mine && <button className="ghost" aria-label="Edit message" title="Edit" onClick={() => actions.onEditing(row.clientId)}><EditIcon /></button>}
-      <button className="ghost" aria-label="Delete message" title="Delete" onClick={() => setAsking(true)}><BinIcon /></button>
+    <>
+      <div className="tools">
+        {mine && <button className="ghost" aria-label="Edit message" title="Edit" onClick={() => actions.onEditing(row.clientId)}><EditIcon /></button>}
+        <button className="ghost" aria-label="Delete message" title="Delete" onClick={() => setAsking(true)}><BinIcon /></button>
+      </div>
       {asking && (
         <Dialog title="Delete this message?" onClose={() => setAsking(false)}>
           <blockquote className="text">{row.text}</blockquote>
@@ -87,6 +89,6 @@ function Tools({ row, mine, actions }: { row: Row; mine: boolean; actions: RowAc
           </div>
         </Dialog>
       )}
-    </div>
+    </>
   );
 }

@@ -40,7 +40,7 @@ export function RoomList({ onVisit }: { onVisit: Visit }) {
       </div>
       <footer className="self">
         <Avatar user={me} />
-        <span className="self-name">{me.name}{me.admin && <small>Administrator</small>}</span>
+        <span className="self-name">{me.name}{me.admin && <small>Admin</small>}</span>
         {me.admin && <button className="ghost" onClick={() => setDialog("invite")}>Invite</button>}
         <button className="ghost" aria-label="Settings" title="Settings" onClick={() => setDialog("settings")}><GearIcon /></button>
       </footer>

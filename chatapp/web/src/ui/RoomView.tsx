@@ -1,6 +1,7 @@
 import { startTransition, useCallback, useMemo, useOptimistic, useState } from "react";
 import { sentence } from "../api";
 import type { Room } from "../model";
+import { activeMembers } from "../store/members";
 import { overlay } from "../store/overlay";
 import { lastEditable, ordered, type Row } from "../store/timeline";
 import { Composer } from "./Composer";
@@ -23,7 +24,8 @@ export function RoomView({ room, onDrawer, onVisit }: Props) {
 }
 
 function RoomHead({ room, onDrawer }: { room: Room; onDrawer: (drawer: Drawer) => void }) {
-  const members = useChatState((state) => state.rooms.mine.get(room.id)?.memberCount ?? room.memberCount);
+  const known = useRoomState(room.id).members;
+  const members = useMemo(() => activeMembers(known).length || room.memberCount, [known, room.memberCount]);
   const here = useChatState((state) => state.here.size);
   return (
     <header className="room-head">

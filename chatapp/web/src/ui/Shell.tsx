@@ -23,9 +23,9 @@ export function Shell() {
   useEffect(() => void chat.open(wanted), [chat, wanted]);
 
   // The room that was open is no longer ours: back to where everybody is.
-  const lost = useChatState((state) => state.open === null && state.notice !== "");
+  const lost = useChatState((state) => state.lost);
   useEffect(() => {
-    if (!lost) return;
+    if (lost === null || lost !== wanted) return;
     if (wanted === general) void chat.open(general);
     else go(general, true);
   }, [lost, wanted, general, go, chat]);
