@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -94,6 +96,7 @@ func (s *Store) bundleReads(ctx context.Context, room string) error {
 		if len(reads) == 0 {
 			return errUnchanged
 		}
+		slices.SortFunc(reads, func(a, b Read) int { return strings.Compare(a.User, b.User) })
 		return c.emitRoom(room, rev, eventRead, "", "", readsEvent{room, rev, reads})
 	})
 }
