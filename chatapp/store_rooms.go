@@ -10,16 +10,17 @@ import (
 func roomChannel(id string) string { return "presence-chat-room-" + id }
 
 // roomSelect reads rooms as one user sees them, who is its parameter. Messages
-// of one's own are never unread.
+// of one's own are never unread. Counting in order lets the database stop at the
+// hundredth; without it, PostgreSQL looks at all that are unread first.
 const roomSelect = `SELECT r.id, r.kind, r.name, r.rev, r.last_seq, r.member_count,
 		m.role, COALESCE(m.read_seq, 0),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM messages n WHERE n.room_id = r.id AND n.seq > m.read_seq
-			AND n.user_id <> m.user_id AND n.deleted_at = 0 LIMIT 100) AS unread),
+			AND n.user_id <> m.user_id AND n.deleted_at = 0 ORDER BY n.seq LIMIT 100) AS unread),
 		w.id, w.name, l.id, l.seq, l.rev, l.client_id, a.id, a.name, l.body, l.created_at, l.edited_at, l.deleted_at
 	FROM rooms r
 	LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ? AND m.active = 1
-	LEFT JOIN members o ON r.kind = 'direct' AND o.room_id = m.room_id AND o.user_id <> m.user_id
-	LEFT JOIN users w ON w.id = o.user_id
+	LEFT JOIN users w ON w.id = CASE WHEN r.kind = 'direct' AND m.active = 1 THEN
+		(SELECT o.user_id FROM members o WHERE o.room_id = r.id AND o.user_id <> m.user_id) END
 	LEFT JOIN messages l ON l.room_id = m.room_id AND l.seq = r.last_seq
 	LEFT JOIN users a ON a.id = l.user_id `
 
