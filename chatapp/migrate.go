@@ -29,6 +29,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := tooNew(have, len(names)); err != nil {
+		return err
+	}
 	for i, name := range names {
 		if number(name) != i+1 {
 			return fmt.Errorf("%s should have the number %d", name, i+1)
@@ -40,8 +43,28 @@ func (s *Store) migrate(ctx context.Context) error {
 			return err
 		}
 	}
-	if have > len(names) {
-		return fmt.Errorf("the database is of a newer chat: its tables have version %d, this program knows %d", have, len(names))
+	return nil
+}
+
+// checkVersion refuses tables of another version than this program's.
+func (s *Store) checkVersion(ctx context.Context) error {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	have, err := one(s.reading(ctx), nil, scanInt, "SELECT COALESCE(MAX(version), 0) FROM migrations")
+	if err != nil {
+		return failed("read the version of the tables", err)
+	}
+	if int(have) < len(names) {
+		return fmt.Errorf("the tables have version %d, this program needs %d: start the chat once first", have, len(names))
+	}
+	return tooNew(int(have), len(names))
+}
+
+func tooNew(have, known int) error {
+	if have > known {
+		return fmt.Errorf("the database is of a newer chat: its tables have version %d, this program knows %d", have, known)
 	}
 	return nil
 }

@@ -11,8 +11,13 @@ import (
 )
 
 // Store holds everything that has to outlast the process. All its operations
-// may be called at once. What they cannot do they tell as a Fault; anything else
-// wraps errStore, and then nothing was stored as far as anybody knows.
+// may be called at once. They check what people typed (names, texts, ids) and
+// what the caller may do. What they cannot do they tell as a Fault; anything
+// else wraps errStore, and then nothing was stored as far as anybody knows. How
+// long they wait for a database that does not answer is the context's matter.
+//
+// Whoever changes locks rows in this order, which keeps changes from waiting
+// for each other in a circle: a room, its members, users by id, the rest.
 type Store struct {
 	dialect     dialect
 	write, read *sql.DB // the same for PostgreSQL
@@ -29,11 +34,12 @@ type Store struct {
 type StoreConfig struct {
 	URL     string // of PostgreSQL; "" is SQLite
 	Dir     string // of SQLite's file
-	Visitor bool   // beside a running server: does not claim SQLite's file
+	Visitor bool   // beside a running server: neither claims SQLite's file nor changes tables
 	Holder  string // what a second server is told of the one that holds SQLite's file
 }
 
-// OpenStore opens the store and brings its tables up to date.
+// OpenStore opens the store and brings its tables up to date; a visitor finds
+// them up to date or fails.
 func OpenStore(ctx context.Context, c StoreConfig) (*Store, error) {
 	var s *Store
 	var err error
@@ -46,7 +52,11 @@ func OpenStore(ctx context.Context, c StoreConfig) (*Store, error) {
 		return nil, err
 	}
 	s.committed = func([]string) {}
-	if err := s.migrate(ctx); err != nil {
+	prepare := s.migrate
+	if c.Visitor {
+		prepare = s.checkVersion
+	}
+	if err := prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
 	}
 	return s, nil
@@ -156,7 +166,21 @@ func collect[T any](q querier, scan func(scanner) (T, error), query string, args
 	return all, rows.Err()
 }
 
+// one is collect for a query of at most one row; absent is the error without it.
+func one[T any](q querier, absent error, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	v, err := scan(q.row(query, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = absent
+	}
+	return v, err
+}
+
 func scanString(r scanner) (v string, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
+func scanInt(r scanner) (v int64, err error) {
 	err = r.Scan(&v)
 	return v, err
 }
@@ -170,8 +194,11 @@ type change struct {
 	parts   map[string]int // rows of the outbox by stream and revision
 }
 
+// errUnchanged ends a transaction that turned out to have nothing to change.
+var errUnchanged = errors.New("nothing to change")
+
 // change runs do in one transaction, which holds if do returns nil and the
-// database took it.
+// database took it. With errUnchanged it is undone without being an error.
 func (s *Store) change(ctx context.Context, doing string, do func(*change) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -180,6 +207,9 @@ func (s *Store) change(ctx context.Context, doing string, do func(*change) error
 	c := &change{querier: querier{ctx, s.dialect, tx}, now: now(), silent: s.Silent, parts: map[string]int{}}
 	if err := do(c); err != nil {
 		_ = tx.Rollback() // the first error is the one to tell
+		if errors.Is(err, errUnchanged) {
+			return nil
+		}
 		return failed(doing, err)
 	}
 	if err := tx.Commit(); err != nil {
@@ -191,6 +221,7 @@ func (s *Store) change(ctx context.Context, doing string, do func(*change) error
 	return nil
 }
 
+// now is in microseconds since 1970, which both databases hold exactly.
 func now() int64 { return time.Now().UnixMicro() }
 
 // Backup writes a copy of the database to a new file, while others go on.

@@ -50,6 +50,18 @@ func (c *change) emit(stream string, rev int64, kind, target, event string, payl
 	return err
 }
 
+// emitUser adds a row to the stream of one user, whose revision it raises.
+func (c *change) emitUser(user, kind, event string, payload any) error {
+	if c.silent {
+		return nil
+	}
+	rev, err := scanInt(c.row("UPDATE users SET rev = rev + 1 WHERE id = ? RETURNING rev", user))
+	if err != nil {
+		return err
+	}
+	return c.emit(userStream(user), rev, kind, user, event, payload)
+}
+
 // fetchNotice is what an event carries whose payload is too large.
 type fetchNotice struct {
 	Room  string `json:"room"`

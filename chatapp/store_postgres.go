@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"time"
@@ -14,24 +15,26 @@ import (
 )
 
 // openPostgres opens a pool of connections; it connects when it is used first.
-func openPostgres(url string) (*Store, error) {
-	config, err := pgx.ParseConfig(url)
+func openPostgres(address string) (*Store, error) {
+	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is not an address of PostgreSQL") // the parser's words may hold the password
 	}
 	config.ConnectTimeout = min(max(config.ConnectTimeout, time.Second), 5*time.Second)
+	// The store's locks are made for this level, whatever the server's default is.
+	config.RuntimeParams["default_transaction_isolation"] = "read committed"
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(maxPostgresConns)
 	db.SetMaxIdleConns(maxPostgresConns / 2)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &Store{dialect: postgresDialect(url), write: db, read: db}, nil
+	return &Store{dialect: postgresDialect(address), write: db, read: db}, nil
 }
 
 // maxPostgresConns must be greater than the number of relayWorkers, each of
 // which holds one connection for its lock while it uses others.
 const maxPostgresConns = 20
 
-func postgresDialect(url string) dialect {
+func postgresDialect(address string) dialect {
 	return dialect{
 		name:     "postgres",
 		numbered: true,
@@ -45,14 +48,30 @@ func postgresDialect(url string) dialect {
 			if err != nil {
 				return fmt.Errorf("back up: %w", err)
 			}
-			cmd := exec.CommandContext(ctx, tool, "--format=custom", "--dbname="+url)
+			public, password := splitPassword(address)
+			cmd := exec.CommandContext(ctx, tool, "--format=custom", "--no-password", "--dbname="+public)
 			cmd.Stdout, cmd.Stderr = f, os.Stderr
+			if password != "" {
+				cmd.Env = append(os.Environ(), "PGPASSWORD="+password)
+			}
 			if err := errors.Join(cmd.Run(), f.Close()); err != nil {
 				return errors.Join(fmt.Errorf("back up: pg_dump: %w", err), os.Remove(path))
 			}
 			return nil
 		},
 	}
+}
+
+// splitPassword takes the password out of an address: a program's arguments are
+// seen by everybody on the machine, its environment is not.
+func splitPassword(address string) (public, password string) {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address, ""
+	}
+	password, _ = u.User.Password()
+	u.User = url.User(u.User.Username())
+	return u.String(), password
 }
 
 // lockPostgres takes an advisory lock on a connection of its own: the server

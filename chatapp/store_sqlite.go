@@ -54,11 +54,18 @@ func sqliteDialect() dialect {
 		name: "sqlite",
 		lock: func(context.Context, *sql.DB, string) (func(), error) { return func() {}, nil },
 		backup: func(ctx context.Context, db *sql.DB, path string) error {
-			if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("back up: %s is there already", path)
+			// SQLite writes into an empty file; making it here keeps others from reading it.
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return fmt.Errorf("back up: %w", err)
 			}
-			_, err := db.ExecContext(ctx, "VACUUM INTO ?", path)
-			return failed("back up to "+path, err)
+			if err := f.Close(); err != nil {
+				return fmt.Errorf("back up: %w", err)
+			}
+			if _, err := db.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
+				return errors.Join(failed("back up to "+path, err), os.Remove(path))
+			}
+			return nil
 		},
 	}
 }

@@ -64,6 +64,12 @@ func checkPassword(password string) error {
 	return nil
 }
 
+var idForm = regexp.MustCompile(`^[a-z0-9]{1,40}$`)
+
+// isID tells whether this can be an id. What cannot must not reach the
+// database: PostgreSQL refuses text with U+0000 as an error of its own.
+func isID(id string) bool { return idForm.MatchString(id) }
+
 var clientIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 func checkClientID(id string) error {

@@ -1,0 +1,203 @@
+// World is a whole installation: a channels process and a chat process on free
+// ports, with data of their own, and browsers that use them.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const patience = 20_000;
+
+// freePort finds a port that nobody uses, for a process that has to keep its port
+// over a restart.
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export class World {
+  #browser;
+  #processes = {};
+  people = [];
+
+  static async start(settings = {}) {
+    const world = new World();
+    world.settings = settings;
+    world.data = await mkdtemp(path.join(os.tmpdir(), 'chat-e2e-'));
+    world.channelsPort = await freePort();
+    world.chatPort = await freePort();
+    await world.startChannels();
+    await world.startChat();
+    return world;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.chatPort}`;
+  }
+
+  // stop ends everything, browsers first.
+  async stop() {
+    await this.#browser?.close();
+    await Promise.all(Object.keys(this.#processes).map((name) => this.kill(name)));
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  startChannels() {
+    return this.#start('channels', ['--listen', `127.0.0.1:${this.channelsPort}`, '--ops-listen', 'off'], {
+      CHANNELS_APP_MAX_PRESENCE_MEMBERS: '1000',
+      CHANNELS_SHUTDOWN_GRACE: '1s',
+      ...this.settings.channels,
+    });
+  }
+
+  startChat() {
+    return this.#start('chat', [], {
+      CHAT_LISTEN: `127.0.0.1:${this.chatPort}`,
+      CHAT_DATA: this.data,
+      PUSHER_HOST: '127.0.0.1',
+      PUSHER_PORT: String(this.channelsPort),
+      ...this.settings.chat,
+    });
+  }
+
+  // #start waits for the first line of the log with the address, and keeps the log
+  // for what goes wrong.
+  async #start(name, args, env) {
+    const child = spawn(path.join(root, 'bin', name), args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const started = { child, log: '', exited: once(child, 'exit') };
+    this.#processes[name] = started;
+    await new Promise((resolve, reject) => {
+      child.stderr.setEncoding('utf8').on('data', (text) => {
+        started.log += text;
+        if (/listen=/.test(started.log)) resolve();
+      });
+      started.exited.then(() => reject(new Error(`${name} ended: ${started.log}`)));
+      setTimeout(() => reject(new Error(`${name} did not start: ${started.log}`)), patience).unref();
+    });
+  }
+
+  log(name) {
+    return this.#processes[name].log;
+  }
+
+  // kill ends a process at once, as a crash does.
+  async kill(name, signal = 'SIGKILL') {
+    const { child, exited } = this.#processes[name];
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      await exited;
+    }
+  }
+
+  signal(name, signal) {
+    this.#processes[name].child.kill(signal);
+  }
+
+  // general gives the id of the room that everybody is in.
+  async general(person) {
+    return (await this.api(person, 'GET', '/api/me')).body.general;
+  }
+
+  // person opens a browser of their own: cookies are not shared.
+  async person(name, options = {}) {
+    this.#browser ??= await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    });
+    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    context.setDefaultTimeout(patience);
+    const person = new Person(this, name, context, await context.newPage());
+    this.people.push(person);
+    return person;
+  }
+
+  // api calls the chat as a program does.
+  async api(person, method, where, body) {
+    const response = await person.context.request.fetch(this.url + where, {
+      method,
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      data: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status(), body: text && JSON.parse(text) };
+  }
+}
+
+// Person is one user in one browser, and what they can do.
+export class Person {
+  errors = [];
+
+  constructor(world, name, context, page) {
+    Object.assign(this, { world, name, context });
+    this.look(page);
+  }
+
+  look(page) {
+    this.page = page;
+    page.on('pageerror', (error) => this.errors.push(error));
+  }
+
+  // tab opens another tab of the same browser, and goes on in it.
+  async tab() {
+    const before = this.page;
+    this.look(await this.context.newPage());
+    await this.page.goto(this.world.url);
+    await this.live();
+    return before;
+  }
+
+  // signUp fills the one form.
+  async signUp(password = 'correct horse') {
+    await this.page.goto(this.world.url);
+    const form = this.page.getByTestId('auth-form');
+    await form.waitFor();
+    await this.page.getByTestId('name').fill(this.name);
+    await this.page.getByTestId('password').fill(password);
+    await this.page.getByTestId('submit-auth').click();
+    await this.page.getByTestId('composer').waitFor();
+    return this;
+  }
+
+  // live waits until events come over the socket.
+  live() {
+    return this.connection('live');
+  }
+
+  connection(state) {
+    return this.page.locator(`[data-testid=connection][data-state=${state}]`).first().waitFor({ state: 'attached' });
+  }
+
+  async send(text) {
+    await this.page.getByTestId('composer').fill(text);
+    await this.page.getByTestId('composer').press('Enter');
+  }
+
+  message(text) {
+    return this.page.getByTestId('message').filter({ hasText: text });
+  }
+
+  // sees waits for a message, and makes sure that it is there once.
+  async sees(text, options) {
+    await this.message(text).first().waitFor(options);
+  }
+
+  texts() {
+    return this.page.getByTestId('message').allInnerTexts();
+  }
+
+  async openRoom(name) {
+    await this.page.getByTestId('room-item').filter({ hasText: name }).first().click();
+  }
+}

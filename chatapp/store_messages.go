@@ -1,0 +1,200 @@
+package chatapp
+
+import (
+	"context"
+	"math"
+	"slices"
+)
+
+// Names of events that concern messages. They carry the Message.
+const (
+	eventNew     = "new-message"
+	eventEdited  = "message-edited"
+	eventDeleted = "message-deleted"
+)
+
+const messageSelect = `SELECT x.id, x.room_id, x.seq, x.rev, x.client_id, u.id, u.name, x.body,
+	x.created_at, x.edited_at, x.deleted_at <> 0
+	FROM messages x JOIN users u ON u.id = x.user_id `
+
+func scanMessage(r scanner) (m Message, err error) {
+	err = r.Scan(&m.ID, &m.Room, &m.Seq, &m.Rev, &m.ClientID, &m.User.ID, &m.User.Name, &m.Text,
+		&m.CreatedAt, &m.EditedAt, &m.Deleted)
+	return m, err
+}
+
+// post stores a message of a member. already tells that this client id was
+// stored before by the same author: then the message is that one, as it is now,
+// and nothing has changed.
+func (s *Store) post(ctx context.Context, me Account, room, clientID, text string) (m Message, already bool, err error) {
+	if err := checkClientID(clientID); err != nil {
+		return Message{}, false, err
+	}
+	if text, err = cleanText(text); err != nil {
+		return Message{}, false, err
+	}
+	err = s.change(ctx, "post a message", func(c *change) error {
+		r, err := c.raiseAsMember(room, me.ID, raiseSeq)
+		if err != nil {
+			return err
+		}
+		m = Message{ID: newID(), Room: room, Seq: r.rev, Rev: r.rev, ClientID: clientID, User: me.User, Text: text, CreatedAt: c.now}
+		added, err := c.exec(`INSERT INTO messages
+			(id, room_id, seq, rev, user_id, client_id, body, created_at, edited_at, deleted_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (room_id, client_id) DO NOTHING`,
+			m.ID, room, m.Seq, m.Rev, me.ID, clientID, text, m.CreatedAt)
+		if err != nil {
+			return err
+		}
+		if added == 0 {
+			if m, err = c.posted(room, me.ID, clientID); err != nil {
+				return err
+			}
+			already = true
+			return errUnchanged
+		}
+		return c.emitRoom(room, r.rev, eventNew, m.ID, me.ID, m)
+	})
+	return m, already, err
+}
+
+// posted finds the message that has a client id already.
+func (q querier) posted(room, author, clientID string) (Message, error) {
+	m, err := one(q, errNoMessage, scanMessage, messageSelect+"WHERE x.room_id = ? AND x.client_id = ?", room, clientID)
+	if err == nil && m.User.ID != author {
+		return Message{}, errClientIDTaken
+	}
+	return m, err
+}
+
+// edit changes the text of a message of one's own. The same text changes
+// nothing.
+func (s *Store) edit(ctx context.Context, me Account, room, id, text string) (m Message, err error) {
+	if text, err = cleanText(text); err != nil {
+		return Message{}, err
+	}
+	err = s.change(ctx, "edit a message", func(c *change) error {
+		var r lockedRoom
+		if r, m, err = c.raiseForMessage(room, id, me); err != nil {
+			return err
+		}
+		switch {
+		case m.User.ID != me.ID:
+			return errNotAuthor
+		case m.Deleted:
+			return errDeleted
+		case m.Text == text:
+			return errUnchanged
+		}
+		m.Text, m.Rev, m.EditedAt = text, r.rev, c.now
+		_, err := c.exec("UPDATE messages SET body = ?, rev = ?, edited_at = ? WHERE id = ?", m.Text, m.Rev, m.EditedAt, id)
+		if err != nil {
+			return err
+		}
+		return c.emitRoom(room, r.rev, eventEdited, id, me.ID, m)
+	})
+	return m, err
+}
+
+// deleteMessage removes the text of a message for good; its place remains. The
+// author may, the room's owner and the administrator. Again changes nothing.
+func (s *Store) deleteMessage(ctx context.Context, me Account, room, id string) (m Message, err error) {
+	err = s.change(ctx, "delete a message", func(c *change) error {
+		var r lockedRoom
+		if r, m, err = c.raiseForMessage(room, id, me); err != nil {
+			return err
+		}
+		switch {
+		case m.User.ID != me.ID && r.role != RoleOwner && !me.Admin:
+			return errNotAllowed
+		case m.Deleted:
+			return errUnchanged
+		}
+		m.Text, m.Rev, m.Deleted = "", r.rev, true
+		_, err := c.exec("UPDATE messages SET body = '', rev = ?, deleted_at = ? WHERE id = ?", m.Rev, c.now, id)
+		if err != nil {
+			return err
+		}
+		return c.emitRoom(room, r.rev, eventDeleted, id, me.ID, m)
+	})
+	return m, err
+}
+
+// raiseForMessage locks a room for the change of one of its messages.
+func (c *change) raiseForMessage(room, id string, me Account) (lockedRoom, Message, error) {
+	r, err := c.raiseAsMember(room, me.ID, raiseRev)
+	if err != nil {
+		return r, Message{}, err
+	}
+	if !isID(id) {
+		return r, Message{}, errNoMessage
+	}
+	m, err := one(c.querier, errNoMessage, scanMessage, messageSelect+"WHERE x.id = ? AND x.room_id = ?", id, room)
+	return r, m, err
+}
+
+// page returns up to limit (1 to 200) messages, the newest below seq before;
+// 0 gives the newest of all.
+func (s *Store) page(ctx context.Context, me Account, room string, before int64, limit int) (Page, error) {
+	q := s.reading(ctx)
+	// The revision is read first: what is read after it cannot be older.
+	rev, err := q.revForMember(room, me.ID)
+	if err != nil {
+		return Page{}, failed("read messages", err)
+	}
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	all, err := collect(q, scanMessage, messageSelect+`WHERE x.room_id = ? AND x.seq < ?
+		ORDER BY x.seq DESC LIMIT ?`, room, before, limit+1)
+	if err != nil {
+		return Page{}, failed("read messages", err)
+	}
+	more := len(all) > limit
+	all = all[:min(len(all), limit)]
+	slices.Reverse(all)
+	return Page{Messages: all, More: more, Rev: rev}, nil
+}
+
+// changes returns what happened in a room after a revision, up to limit (1 to
+// 200) messages.
+func (s *Store) changes(ctx context.Context, me Account, room string, after int64, limit int) (Changes, error) {
+	q := s.reading(ctx)
+	// What is changed again between these statements moves above the revision
+	// that is read first: it is left out here and comes with the next changes.
+	rev, err := q.revForMember(room, me.ID)
+	if err != nil {
+		return Changes{}, failed("read changes", err)
+	}
+	ch := Changes{Rev: rev}
+	ch.Messages, err = collect(q, scanMessage, messageSelect+`WHERE x.room_id = ? AND x.rev > ? AND x.rev <= ?
+		ORDER BY x.rev LIMIT ?`, room, after, rev, limit+1)
+	if err != nil {
+		return Changes{}, failed("read changes", err)
+	}
+	if len(ch.Messages) > limit {
+		ch.Messages, ch.More = ch.Messages[:limit], true
+		ch.Rev = ch.Messages[limit-1].Rev
+	}
+	ch.Members, err = collect(q, scanMember, memberSelect+`WHERE m.room_id = ? AND (m.rev > ? AND m.rev <= ? OR
+		m.read_rev > ? AND m.read_rev <= ?) ORDER BY u.id`, room, after, ch.Rev, after, ch.Rev)
+	return ch, failed("read changes", err)
+}
+
+// revForMember returns a room's revision to its members only.
+func (q querier) revForMember(room, user string) (int64, error) {
+	if !isID(room) {
+		return 0, errNoRoom
+	}
+	var r lockedRoom
+	scan := func(s scanner) (rev int64, err error) {
+		err = s.Scan(&rev, &r.kind, &r.role)
+		return rev, err
+	}
+	rev, err := one(q, errNoRoom, scan, `SELECT r.rev, r.kind, COALESCE(m.role, '') FROM rooms r
+		LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ? AND m.active = 1 WHERE r.id = ?`, user, room)
+	if err == nil && r.role == "" {
+		err = r.refusal()
+	}
+	return rev, err
+}
