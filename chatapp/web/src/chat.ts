@@ -237,6 +237,7 @@ export class Chat implements Listener {
 
   disconnected(): void {
     this.watch.clear();
+    this.store.patch({ online: EMPTY });
     this.fallback.down();
   }
 

@@ -30,7 +30,7 @@ export function Notice() {
   );
 }
 
-const WORDS = { connecting: "Connecting", live: "Live", polling: "Checking every few seconds", offline: "Offline" };
+const WORDS = { connecting: "Connecting", live: "Live", polling: "Polling", offline: "Offline" };
 
 /** A dot and a word about the connection. */
 export function ConnectionState() {

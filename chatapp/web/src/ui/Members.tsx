@@ -17,6 +17,7 @@ export function Members({ room, onVisit, onClose }: Props) {
   const known = useRoomState(room.id).members;
   const members = useMemo(() => activeMembers(known), [known]);
   const here = useChatState((state) => state.here);
+  const live = useChatState((state) => state.link === "live");
   const [adding, setAdding] = useState(false);
   const attempt = (action: () => Promise<unknown>) => void action().catch((e: unknown) => chat.notice(sentence(e)));
   const present = members.filter((m) => here.has(m.user.id));
@@ -38,7 +39,7 @@ export function Members({ room, onVisit, onClose }: Props) {
       </header>
       <div className="scroll">
         <PeopleSection title="Here now" count={present.length}>{present.map(item)}</PeopleSection>
-        <PeopleSection title="Not here" count={away.length}>{away.map(item)}</PeopleSection>
+        <PeopleSection title={live ? "Not here" : "Members"} count={away.length}>{away.map(item)}</PeopleSection>
       </div>
       {room.kind !== "direct" && room.id !== chat.store.get().general && (
         <button className="ghost leave" onClick={() => attempt(() => chat.leave(room.id))}>Leave room</button>
