@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
+import { WebSocket } from 'ws';
+
 import { World } from './lib/world.mjs';
 
 let world, ada, bob, room;
