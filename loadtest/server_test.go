@@ -154,10 +154,10 @@ func TestStorm(t *testing.T) {
 func TestSlow(t *testing.T) {
 	t.Parallel()
 	target, _ := server(t)
-	r, p := measured(t, exitFine, "slow", "--target", target, "--connections", "20", "--stalled", "5",
-		"--rate", "400", "--size", "9000", "--duration", "6s", "--warmup", "100ms")
-	if r.Slow == nil || r.Slow.Stalled != 5 || r.Slow.StalledClosed != 5 || r.Lost != 0 {
-		t.Errorf("slow %+v, lost %d; want 5 stalled and closed, none lost\n%s", r.Slow, r.Lost, &p.stdout)
+	r, p := measured(t, exitFine, "slow", "--target", target, "--connections", "5", "--stalled", "3",
+		"--rate", "200", "--size", "9900", "--duration", "10s", "--warmup", "100ms")
+	if r.Slow == nil || r.Slow.Stalled != 3 || r.Slow.StalledClosed != 3 || r.Lost != 0 {
+		t.Errorf("slow %+v, lost %d; want 3 stalled and closed, none lost\n%s", r.Slow, r.Lost, &p.stdout)
 	}
 }
 

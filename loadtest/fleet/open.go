@@ -103,7 +103,6 @@ func (f *Fleet) openOne(ctx context.Context, index int, o Order, due time.Time) 
 	case !o.Keep:
 		s.abandon()
 	case o.Stalled:
-		s.stall()
 		f.mu.Lock()
 		f.stalled = append(f.stalled, s)
 		f.mu.Unlock()

@@ -202,13 +202,6 @@ func (s *socket) answer(f wire.Frame, event, channel string) (e protocol.Event, 
 	return e, false, err
 }
 
-// stall leaves the kernel little room for what nobody reads.
-func (s *socket) stall() {
-	if tcp, ok := s.conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(4096) // otherwise it only takes longer
-	}
-}
-
 // abandon closes a socket that no loop has.
 func (s *socket) abandon() {
 	if s.conn != nil {
