@@ -72,6 +72,10 @@ func (x *experiment) sentence() string {
 		return fmt.Sprintf("%s of %s sockets connected and subscribed, %.0f a second: half within %s, 99%% within %s.",
 			number(r.Connections.Subscribed), number(r.Connections.Wanted), r.Connections.PerSecond, ms(r.Connect.P50), ms(r.Connect.P99))
 	case scenarioStorm:
+		if s := r.Storm; s != nil && x.plan.stayAway {
+			return fmt.Sprintf("%s sockets were dropped; others connected within %s before and %s meanwhile (99%%); %s.",
+				number(s.Dropped), ms(s.Before.P99), ms(s.Others.P99), accounts(r))
+		}
 		if s := r.Storm; s != nil {
 			return fmt.Sprintf("%s of %s dropped sockets were back after %s, 99%% of them within %s; others meanwhile connected within %s (99%%).",
 				number(s.Recovered), number(s.Dropped), ms(s.Recovery), ms(s.Reconnect.P99), ms(s.Others.P99))

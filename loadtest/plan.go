@@ -53,6 +53,7 @@ type plan struct {
 	stormAtOnce    bool // of connect
 	share          float64
 	othersRate     float64
+	stayAway       bool
 	stalled        int
 
 	processes    int
@@ -167,6 +168,7 @@ func (r *raw) flags(stderr io.Writer) *flag.FlagSet {
 	switch r.scenario {
 	case scenarioStorm:
 		f.Float64Var(&r.share, "share", r.share, "of the connections to drop, 0 to 1")
+		f.BoolVar(&r.stayAway, "stay-away", false, "those dropped do not come back")
 		f.Float64Var(&r.othersRate, "others-rate", r.othersRate, "connects a second of others")
 	case scenarioSlow:
 		f.IntVar(&r.stalled, "stalled", r.stalled, "connections that stop reading, beside the others")

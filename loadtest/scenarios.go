@@ -64,13 +64,17 @@ func (x *experiment) dropAndReturn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opened, err := x.open(ctx, fleet.Order{
-		First: x.plan.connections, Count: int(dropped), Channel: true, Keep: true,
-	})
+	st.Dropped = dropped
+	if !x.plan.stayAway {
+		var opened fleet.Opened
+		opened, err = x.open(ctx, fleet.Order{
+			First: x.plan.connections, Count: int(dropped), Channel: true, Keep: true,
+		})
+		st.Recovered, st.Reconnect = opened.Subscribed, report.Sum(&opened.Connect)
+		st.Recovery = float64(opened.Elapsed) / float64(time.Millisecond)
+	}
 	others := <-meanwhile
-	st.Dropped, st.Recovered = dropped, opened.Subscribed
-	st.Recovery = float64(opened.Elapsed) / float64(time.Millisecond)
-	st.Reconnect, st.Others = report.Sum(&opened.Connect), report.Sum(&others.Connect)
+	st.Others = report.Sum(&others.Connect)
 	return errors.Join(err, <-failed)
 }
 
