@@ -29,7 +29,7 @@ type chart struct {
 // Sizes of a chart, in its own units.
 const (
 	chartWidth, chartHeight = 760.0, 300.0
-	left, right, top, below = 64.0, 16.0, 16.0, 48.0
+	left, right, top, below = 64.0, 16.0, 28.0, 48.0
 )
 
 // colours of lines: told apart also by those who do not see red or green.
@@ -104,7 +104,7 @@ func (c chart) bounds() (x0, x1, y0, y1 float64, ok bool) {
 	if c.LogY {
 		y0, y1 = math.Pow(10, math.Floor(math.Log10(y0))), math.Pow(10, math.Ceil(math.Log10(y1)))
 	} else {
-		y0 = 0
+		y0, y1 = 0, roundUp(y1)
 	}
 	if x1 <= x0 {
 		x1 = x0 + 1
@@ -113,6 +113,17 @@ func (c chart) bounds() (x0, x1, y0, y1 float64, ok bool) {
 		y1 = y0 + 1
 	}
 	return x0, x1, y0, y1, ok
+}
+
+// roundUp returns the next 1, 2, 4 or 8 times a power of ten.
+func roundUp(v float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(max(v, 1))))
+	for _, n := range []float64{1, 2, 4, 8} {
+		if n*unit >= v {
+			return n * unit
+		}
+	}
+	return 10 * unit
 }
 
 func (c chart) scaleY(y float64) float64 {
