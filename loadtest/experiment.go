@@ -196,7 +196,7 @@ func (x *experiment) publish(ctx context.Context, during func(context.Context) e
 	}
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- x.watch(watching, s) }()
+	go func() { watched <- x.watch(watching) }()
 	besides := make(chan error, 1)
 	go func() {
 		if during == nil || sleep(ctx, x.pub.clock.Until(x.pub.from)) != nil {
@@ -238,7 +238,7 @@ func (x *experiment) await() error {
 
 // watch notes what things stood at when the measured time began, and tells each
 // second what happens.
-func (x *experiment) watch(ctx context.Context, s schedule) error {
+func (x *experiment) watch(ctx context.Context) error {
 	if sleep(ctx, x.pub.clock.Until(x.pub.from)) != nil {
 		return nil
 	}

@@ -28,7 +28,6 @@ func TestMain(m *testing.M) {
 type program struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
-	json           string
 }
 
 func newProgram(t testing.TB, name string, args ...string) *program {

@@ -107,8 +107,8 @@ func (x *experiment) slow(ctx context.Context) error {
 	x.result.Slow = &report.Slow{}
 	var after hist.Histogram
 	err := x.publish(ctx, func(ctx context.Context) error {
-		if sleep(ctx, x.plan.duration/2) != nil {
-			return nil
+		if err := sleep(ctx, x.plan.duration/2); err != nil {
+			return err
 		}
 		before := x.progress.take()
 		x.result.Slow.Before = report.Sum(&before)

@@ -63,43 +63,43 @@ func (w *Worker) Cancel(struct{}, *struct{}) error {
 }
 
 // Measure says from when on events count.
-func (w *Worker) Measure(from int64, _ *struct{}) error {
+func (w *Worker) Measure(from int64, _ *struct{}) error { //nolint:unparam // the form of net/rpc
 	w.fleet.Measure(from)
 	return nil
 }
 
 // Progress tells what happened since the last call.
-func (w *Worker) Progress(_ struct{}, i *fleet.Interval) error {
+func (w *Worker) Progress(_ struct{}, i *fleet.Interval) error { //nolint:unparam // the form of net/rpc
 	*i = w.fleet.Progress()
 	return nil
 }
 
 // Received tells how many events have come.
-func (w *Worker) Received(_ struct{}, n *int64) error {
+func (w *Worker) Received(_ struct{}, n *int64) error { //nolint:unparam // the form of net/rpc
 	*n = w.fleet.Received()
 	return nil
 }
 
 // Settle compares what was received with what was published.
-func (w *Worker) Settle(pubs []account.Publication, s *fleet.Settled) error {
+func (w *Worker) Settle(pubs []account.Publication, s *fleet.Settled) error { //nolint:unparam // the form of net/rpc
 	*s = w.fleet.Settle(pubs)
 	return nil
 }
 
 // Drop closes a share of the connections.
-func (w *Worker) Drop(share float64, n *int64) error {
+func (w *Worker) Drop(share float64, n *int64) error { //nolint:unparam // the form of net/rpc
 	*n = w.fleet.Drop(share)
 	return nil
 }
 
 // Fate tells what became of connections that did not read.
-func (w *Worker) Fate(_ struct{}, s *fleet.Stalled) error {
+func (w *Worker) Fate(_ struct{}, s *fleet.Stalled) error { //nolint:unparam // the form of net/rpc
 	*s = w.fleet.Fate()
 	return nil
 }
 
 // CPU tells the process's processor time.
-func (w *Worker) CPU(_ struct{}, d *time.Duration) error {
+func (w *Worker) CPU(_ struct{}, d *time.Duration) error { //nolint:unparam // the form of net/rpc
 	*d = ownCPU()
 	return nil
 }

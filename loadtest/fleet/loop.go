@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -72,7 +73,7 @@ func (l *loop) lost(s *socket, err error) {
 		return
 	}
 	text := s.farewell
-	if text == "" && err == io.EOF {
+	if text == "" && errors.Is(err, io.EOF) {
 		text = "without a close frame"
 	}
 	if text == "" {

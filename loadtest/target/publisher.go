@@ -77,6 +77,7 @@ func (p *Publisher) post(ctx context.Context, path string) error {
 	if err != nil {
 		return p.fail(err)
 	}
+	defer res.Body.Close() //nolint:errcheck // it was read
 	return p.answer(res)
 }
 
