@@ -2,6 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
+RUNS     ?= 5
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The version is told by git, and passed on by hand: Go's own stamp makes the
@@ -9,13 +10,14 @@ LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: run build test test-all deps lint fuzz bench fmt clean help
+.PHONY: run build test test-all deps lint fuzz bench bench-peers fmt clean help
 
 run: build ## build the server and start it for development
 	@bin/channels
 
-build: need-go ## build bin/channels
+build: need-go ## build bin/channels and bin/loadtest
 	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/channels ./cmd/channels
+	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/loadtest ./loadtest
 
 test: deps ## install what the tests need, and run them all
 	@scripts/section "vet"
@@ -42,11 +44,14 @@ fuzz: need-go ## fuzz every decoder for FUZZTIME
 bench: need-go ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol ./hub/...
 
+bench-peers: need-go ## compare with Soketi and a plain server, RUNS times (5), into docs/benchmarks.md
+	$(GO) run ./loadtest/peers --runs $(RUNS)
+
 fmt: need-go ## format the code
 	$(GO) fmt ./...
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin .bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12

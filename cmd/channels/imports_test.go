@@ -55,14 +55,15 @@ func TestImports(t *testing.T) {
 // are there for it.
 func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 	belongs := map[string][]string{
-		"github.com/coder/websocket":          {"channels/hub/server", "channels/loadtest"},
-		"github.com/redis/go-redis":           {"channels/hub/redisbus"},
-		"github.com/pusher/pusher-http-go":    {"channels/chatapp"},
-		"github.com/jackc/pgx":                {"channels/chatapp"},
-		"modernc.org/sqlite":                  {"channels/chatapp"},
-		"github.com/prometheus/client_golang": {"channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook", "channels/cmd/channels"},
-		"golang.org/x/time":                   {"channels/hub", "channels/chatapp", "channels/loadtest"},
-		"go.yaml.in/yaml":                     {"channels/cmd/channels"},
+		"github.com/coder/websocket":              {"channels/hub/server", "channels/loadtest"},
+		"github.com/redis/go-redis":               {"channels/hub/redisbus"},
+		"github.com/pusher/pusher-http-go":        {"channels/chatapp"},
+		"github.com/jackc/pgx":                    {"channels/chatapp"},
+		"modernc.org/sqlite":                      {"channels/chatapp"},
+		"github.com/prometheus/client_golang":     {"channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook", "channels/cmd/channels"},
+		"golang.org/x/time":                       {"channels/hub", "channels/chatapp", "channels/loadtest"},
+		"github.com/HdrHistogram/hdrhistogram-go": {"channels/loadtest"},
+		"go.yaml.in/yaml":                         {"channels/cmd/channels"},
 	}
 	for _, p := range goPackages(t) {
 		for _, named := range p.names {
