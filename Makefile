@@ -12,11 +12,12 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .PHONY: run build test test-all deps lint fuzz bench bench-peers fmt clean help
 
-run: build ## build the server and start it for development
-	@bin/channels
+run: need-go ## build the server and the chat, and start both; LAN=1 for a phone
+	@LAN=$(LAN) scripts/run
 
-build: need-go ## build bin/channels and bin/loadtest
+build: need-go ## build bin/channels, bin/chat and bin/loadtest
 	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/channels ./cmd/channels
+	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/chat ./cmd/chat
 	$(GO) build -ldflags '-X main.release=$(VERSION)' -o bin/loadtest ./loadtest
 
 test: deps ## install what the tests need, and run them all
@@ -26,12 +27,18 @@ test: deps ## install what the tests need, and run them all
 	$(GO) test -race -timeout 10m ./...
 	@scripts/section "conformance: the built server and real clients"
 	$(GO) test -race -tags conformance -timeout 20m -count 1 ./cmd/channels/conformance/...
+	@scripts/section "the chat's pages"
+	cd chatapp/web && npm run --silent typecheck && npm run --silent test
+	@scripts/section "the chat with several browsers"
+	$(MAKE) --no-print-directory build
+	node --test chatapp/e2e/*.test.mjs
 
 test-all: test lint ## the tests, the linters and five minutes of fuzzing for each decoder
 	$(MAKE) fuzz FUZZTIME=5m
 
 deps: need-go ## install what the tests need
 	@scripts/deps
+	@scripts/web
 
 lint: need-go ## run the linters
 	@scripts/section "lint"

@@ -25,12 +25,18 @@ var snippetForm = regexp.MustCompile("(?ms)^<!-- snippet: ([a-z-]+) -->\\s*^```[
 // snippets gives the marked blocks of the README by their names.
 func snippets(t testing.TB) map[string]string {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	return snippetsOf(t, "README.md")
+}
+
+// snippetsOf gives the marked blocks of a document.
+func snippetsOf(t testing.TB, document string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, document))
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	for _, match := range snippetForm.FindAllStringSubmatch(string(readme), -1) {
+	for _, match := range snippetForm.FindAllStringSubmatch(string(text), -1) {
 		found[match[1]] = match[2]
 	}
 	return found
