@@ -30,7 +30,9 @@ type throttle struct {
 	keys map[string]*rate.Limiter
 }
 
-func newThrottle(burst int) *throttle { return &throttle{burst: burst, keys: map[string]*rate.Limiter{}} }
+func newThrottle(burst int) *throttle {
+	return &throttle{burst: burst, keys: map[string]*rate.Limiter{}}
+}
 
 // allow takes one attempt from a key.
 func (t *throttle) allow(key string) bool {
