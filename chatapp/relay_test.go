@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -182,7 +183,8 @@ func (s *socket) write(event string, data any) {
 	}
 }
 
-// signIn signs the connection in as a visitor.
+// signIn signs the connection in as a visitor, and follows what is sent to the
+// user, as pusher-js does.
 func (s *socket) signIn(v *visitor) *socket {
 	s.t.Helper()
 	res, o := v.send("POST", "/api/pusher/user-auth", "application/x-www-form-urlencoded", url.Values{"socket_id": {s.id}}.Encode())
@@ -191,6 +193,8 @@ func (s *socket) signIn(v *visitor) *socket {
 	}
 	s.write("pusher:signin", o)
 	s.next("pusher:signin_success")
+	s.write("pusher:subscribe", object{"channel": "#server-to-user-" + v.id})
+	s.next("pusher_internal:subscription_succeeded")
 	return s
 }
 
@@ -244,6 +248,7 @@ func TestLive(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *realtime, *Store, StoreConfig){
 		"events":       testLiveEvents,
 		"server away":  testServerAway,
+		"server stuck": testServerStuck,
 		"crash":        testCrash,
 		"removal":      testRemoval,
 		"sessions end": testSessionsEnd,
@@ -320,8 +325,6 @@ func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	for _, text := range []string{"one", "two", "three"} {
 		anna.say(generalRoom, text)
 	}
-	// What is stuck must not be told before somebody listens: the test takes the
-	// stream from the relay until then.
 	r.start(t)
 	anna.say(generalRoom, "four")
 	waitUntilTold(t, store)
@@ -331,6 +334,32 @@ func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	page := ben.want("GET", "/api/rooms/general/messages", nil, 200, "")
 	if n := len(page["messages"].([]any)); n != 5 {
 		t.Errorf("%d messages are there, want 5", n)
+	}
+}
+
+// testServerStuck posts while the realtime server keeps its connections and
+// answers nothing.
+func testServerStuck(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
+	s, _ := runSite(t, store, r.config())
+	anna, ben := s.user(t, "anna"), s.user(t, "ben")
+	waitUntilTold(t, store)
+	room := r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
+	if err := r.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	first := anna.say(generalRoom, "one").at("message", "rev").(float64)
+	anna.say(generalRoom, "two")
+	anna.say(generalRoom, "three")
+	if err := r.process.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for have := first - 1; have < first+2; {
+		switch rev := room.next(eventNew).object()["rev"].(float64); {
+		case rev == have+1:
+			have = rev
+		case rev > have: // a repeat is harmless, a gap is not
+			t.Fatalf("revision %v came after %v", rev, have)
+		}
 	}
 }
 
@@ -473,7 +502,7 @@ func TestPermanent(t *testing.T) {
 
 func TestThrottleIsBounded(t *testing.T) {
 	t.Parallel()
-	th := newThrottle(2)
+	th := newThrottle(2, time.Hour)
 	for i := range maxThrottled + 100 {
 		th.allow(strconv.Itoa(i))
 	}
