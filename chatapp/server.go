@@ -42,8 +42,8 @@ func NewServer(c Config, store *Store, log *slog.Logger) (*Server, error) {
 		config: c, store: store, log: log, sdk: sdk, pages: pages,
 		relay:     newRelay(store, &publisher{sdk: sdk, pusher: c.Pusher}, log),
 		hasher:    newHasher(max(2, runtime.NumCPU()/2)),
-		names:     newThrottle(burstOfName),
-		addresses: newThrottle(burstOfAddress),
+		names:     newThrottle(burstOfName, refill),
+		addresses: newThrottle(burstOfAddress, refill),
 	}
 	store.Silent = c.Transport == TransportPoll
 	store.committed = s.relay.notify

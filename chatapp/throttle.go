@@ -24,13 +24,16 @@ var errTooMany = Fault{http.StatusTooManyRequests, "too_many_attempts", "Too man
 // throttle bounds how often each key may do something. It remembers a bounded
 // number of keys. All methods may be called at once.
 type throttle struct {
-	burst int
+	burst  int
+	refill time.Duration // for one more
 
 	mu   sync.Mutex
 	keys map[string]*rate.Limiter
 }
 
-func newThrottle(burst int) *throttle { return &throttle{burst: burst, keys: map[string]*rate.Limiter{}} }
+func newThrottle(burst int, refill time.Duration) *throttle {
+	return &throttle{burst: burst, refill: refill, keys: map[string]*rate.Limiter{}}
+}
 
 // allow takes one attempt from a key.
 func (t *throttle) allow(key string) bool {
@@ -39,7 +42,7 @@ func (t *throttle) allow(key string) bool {
 	l, ok := t.keys[key]
 	if !ok {
 		t.makeRoom()
-		l = rate.NewLimiter(rate.Every(refill), t.burst)
+		l = rate.NewLimiter(rate.Every(t.refill), t.burst)
 		t.keys[key] = l
 	}
 	return l.Allow()
