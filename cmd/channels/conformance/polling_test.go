@@ -30,9 +30,12 @@ func TestFromPolling(t *testing.T) {
 
 			background(t, exec.Command(goBinary(t, point.Replace(all["phase-"+phase+"-server"]))))
 			page := background(t, nodeProgram(t.Context(), t, point.Replace(all["phase-"+phase+"-page"])))
-			channel := map[string]string{"one": "", "two": "private-", "three": "presence-"}[phase] + "chat-room-1"
-			awaitSubscribers(t, s, channel, 1)
-			if phase == "three" {
+			switch phase { // when has the page subscribed?
+			case "one":
+				awaitSubscribers(t, s, "chat-room-1", 1)
+			case "two":
+				awaitSubscribers(t, s, "private-chat-room-1", 1)
+			case "three":
 				page.awaitText("here ada")
 			}
 			res, err := http.PostForm("http://"+address+"/messages", url.Values{"text": {"hello " + phase}})
