@@ -52,6 +52,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	defer front.Close()
 	front.SetPort(l.port)
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),

@@ -28,9 +28,12 @@ type guard struct {
 	limits *queueLimits
 	client *hub.Conn // told of every sign of life; set before reading starts
 
-	ahead []byte // read by the HTTP server already; the reader's own
+	ahead []byte // what has been read already; the reader's own
+
+	poller *poller // nil: the session has a goroutine; set before reading starts
 
 	mu       sync.Mutex
+	parked   *session // waits in the poller; nil while somebody reads
 	state    guardState
 	queue    [][]byte // what remains to be written
 	queued   int      // bytes in queue
@@ -128,7 +131,6 @@ func (g *guard) Write(frame []byte) (int, error) {
 }
 
 func isCloseFrame(frame []byte) bool {
-	const opClose = 8
 	return len(frame) > 0 && frame[0]&0xf == opClose
 }
 
@@ -148,6 +150,7 @@ func (g *guard) shut(f protocol.Fault) {
 	last = append(last, protocol.AppendCloseFrame(nil, f.Code, f.Message))
 	g.writeOrQueue(last)
 	g.limitRest()
+	g.rouse()
 }
 
 // limitRest gives the peer CloseGrace for all that is left to read and write.
@@ -277,6 +280,10 @@ func (g *guard) Close() error {
 	g.state = dead
 	if g.fd >= 0 {
 		defer g.mu.Unlock()
+		if g.poller != nil {
+			g.poller.forget(g.fd)
+		}
+		g.rouse()
 		g.fd = -1
 		return g.conn.Close()
 	}

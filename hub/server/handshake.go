@@ -38,11 +38,11 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	app, refusal := s.checkHandshake(r)
-	ws, g, err := s.accept(w, r, app)
+	session, err := s.accept(w, r, app)
 	if err != nil {
 		return // the library has answered
 	}
-	session := &session{ws: ws, guard: g, buffers: s.buffers}
+	g := session.guard
 	reason := hub.Refused
 	if refusal == nil {
 		session.client, reason, refusal = s.connect(app, g)
@@ -50,11 +50,11 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		s.refuseSocket(g, refusal, reason)
 	}
-	s.sessions.Add(1)
-	go func() {
-		defer s.sessions.Add(-1)
-		session.run()
-	}()
+	var p *poller
+	if g.fd >= 0 {
+		p = s.readers.get()
+	}
+	session.start(p)
 }
 
 // connect gives the socket to the hub, which may have no room for it.
@@ -130,7 +130,7 @@ func checkProtocol(version string) error {
 
 // accept has the library do the handshake over a guard. Origins are checked per
 // app, so the library does not.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*websocket.Conn, *guard, error) {
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, error) {
 	h := &hijacker{ResponseWriter: w, limits: s.queues}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
@@ -138,10 +138,10 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ws.SetReadLimit(readLimit(app))
-	return ws, h.guard, nil
+	return &session{ws: ws, input: h.input, guard: h.guard, buffers: s.buffers, open: &s.sessions}, nil
 }
 
 // readLimit is the largest message taken from a client, in bytes: an event of
@@ -166,6 +166,7 @@ type hijacker struct {
 	http.ResponseWriter
 	limits *queueLimits
 	guard  *guard
+	input  *bufio.Reader
 }
 
 // Hijack implements http.Hijacker.
@@ -183,10 +184,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	h.guard = newGuard(conn, ahead, h.limits)
-	return h.guard, bufio.NewReadWriter(
-		bufio.NewReaderSize(h.guard, readBuffer),
-		bufio.NewWriterSize(h.guard, writeBuffer),
-	), nil
+	h.input = bufio.NewReaderSize(h.guard, readBuffer)
+	return h.guard, bufio.NewReadWriter(h.input, bufio.NewWriterSize(h.guard, writeBuffer)), nil
 }
 
 // readAhead returns what the HTTP server has read past the handshake: clients

@@ -100,6 +100,7 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 		if err := front.Wait(ctx); err != nil {
 			t.Error(err)
 		}
+		front.Close()
 		engine.Close()
 		memory.Close()
 	})

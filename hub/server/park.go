@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+)
+
+// errNothingToRead is what readNow answers when it would have to wait.
+var errNothingToRead = errors.New("nothing to read")
+
+// park gives up the session's goroutine until there is something to read. false:
+// the connection is on its way out, and has to be read to its end.
+func (g *guard) park(s *session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != open || g.fd < 0 || g.poller.arm(g.fd, s) != nil {
+		return false
+	}
+	g.parked = s
+	return true
+}
+
+// claim takes a session that was parked; one caller gets it.
+func (g *guard) claim() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was := g.parked != nil
+	g.parked = nil
+	return was
+}
+
+// rouse gives a parked session a goroutine to read to its end with. The lock is
+// held.
+func (g *guard) rouse() {
+	if s := g.parked; s != nil {
+		g.parked = nil
+		go s.run()
+	}
+}
+
+// readNow reads what is there into p. The lock is held over the call, as it is
+// for close, so that the descriptor is this connection's.
+func (g *guard) readNow(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fd < 0 {
+		return 0, net.ErrClosed
+	}
+	n, err := rawRead(g.fd, p)
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	case n > 0 && g.client != nil:
+		g.client.Touch()
+	}
+	return n, nil
+}

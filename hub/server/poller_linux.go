@@ -1,0 +1,111 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller is an epoll set in which idle sockets wait without a goroutine. Each
+// is armed for one event (EPOLLONESHOT), so that only one reader serves it, and
+// armed again when it is parked again.
+type poller struct {
+	set  *os.File        // the epoll set, itself waited for by the Go runtime
+	wait syscall.RawConn // of set
+
+	mu       sync.Mutex
+	sessions []*session // by descriptor; nil where nobody waits
+}
+
+// pollBatch is how many sockets one reader takes over at a time.
+const pollBatch = 32
+
+// interest is what a parked socket waits for, once.
+const interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT
+
+// newPoller opens an epoll set. It does not block a thread: a set is readable
+// while it has events, so the runtime waits for it as it waits for sockets.
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll set: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("epoll set: %w", err)
+	}
+	set := os.NewFile(uintptr(fd), "epoll")
+	wait, err := set.SyscallConn()
+	if err != nil {
+		_ = set.Close()
+		return nil, fmt.Errorf("epoll set: %w", err)
+	}
+	return &poller{set: set, wait: wait}, nil
+}
+
+// close ends the readers that wait. Sockets in the set are not touched.
+func (p *poller) close() { _ = p.set.Close() }
+
+// arm has the socket's next event reported. It is the caller's to see to it that
+// fd is not closed meanwhile.
+func (p *poller) arm(fd int, s *session) error {
+	op := unix.EPOLL_CTL_MOD
+	if p.enter(fd, s) {
+		op = unix.EPOLL_CTL_ADD
+	}
+	event := unix.EpollEvent{Events: interest, Fd: int32(fd)}
+	var failed error
+	err := p.wait.Control(func(set uintptr) { failed = unix.EpollCtl(int(set), op, fd, &event) })
+	return errors.Join(err, failed)
+}
+
+// enter notes whose the descriptor is, and says whether that is new.
+func (p *poller) enter(fd int, s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if fd >= len(p.sessions) {
+		p.sessions = append(p.sessions, make([]*session, fd+1-len(p.sessions))...)
+	}
+	if p.sessions[fd] == s {
+		return false
+	}
+	p.sessions[fd] = s
+	return true
+}
+
+// forget is for a descriptor about to be closed, which takes it out of the set.
+func (p *poller) forget(fd int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if fd < len(p.sessions) {
+		p.sessions[fd] = nil
+	}
+}
+
+// next waits for events and fills batch with the sessions they are for. One may
+// be wrong: the event was for a descriptor that has been closed and reused since
+// then. It finds nothing to read, or what is its own.
+func (p *poller) next(batch []*session) ([]*session, error) {
+	var events [pollBatch]unix.EpollEvent
+	var n int
+	var failed error
+	err := p.wait.Read(func(set uintptr) bool {
+		n, failed = unix.EpollWait(int(set), events[:], 0)
+		return n > 0 || failed != nil && failed != unix.EINTR
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, event := range events[:n] {
+		if s := p.sessions[event.Fd]; s != nil {
+			batch = append(batch, s)
+		}
+	}
+	return batch, nil
+}

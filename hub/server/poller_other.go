@@ -1,0 +1,18 @@
+//go:build !linux
+
+package server
+
+import "errors"
+
+// poller is nothing here: every socket has a goroutine that reads.
+type poller struct{}
+
+func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }
+
+func (*poller) close() {}
+
+func (*poller) arm(int, *session) error { return errors.ErrUnsupported }
+
+func (*poller) forget(int) {}
+
+func (*poller) next([]*session) ([]*session, error) { return nil, errors.ErrUnsupported }
