@@ -270,13 +270,12 @@ func (g *guard) lingers() bool {
 }
 
 // drain reads on after a close frame of ours, until the peer has closed or its
-// time is up: to close over unread data would send a reset, which overtakes the
+// time is up, which began with the close frame: to close over unread data would send a reset, which overtakes the
 // close frame.
 func (g *guard) drain() {
 	if !g.lingers() {
 		return
 	}
-	_ = g.conn.SetReadDeadline(time.Now().Add(CloseGrace))
 	if half, ok := g.conn.(interface{ CloseWrite() error }); ok && g.flushed() {
 		_ = half.CloseWrite()
 	}
