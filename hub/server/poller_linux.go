@@ -1,3 +1,5 @@
+//go:build !goroutinereaders
+
 package server
 
 import (
