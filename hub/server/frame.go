@@ -4,6 +4,7 @@ import "encoding/binary"
 
 // Opcodes of WebSocket frames.
 const (
+	opText  = 1
 	opClose = 8 // this and above: control frames
 	opPing  = 9
 	opPong  = 10
@@ -56,6 +57,9 @@ func (f frame) fin() bool { return f.first&0x80 != 0 }
 func (f frame) quiet() bool {
 	return (f.first == 0x80|opPing || f.first == 0x80|opPong) && f.masked && f.size-f.head <= maxControlPayload
 }
+
+// text says that the frame is a sound message of text.
+func (f frame) text() bool { return f.first == 0x80|opText && f.masked }
 
 // mayBeQuiet says whether the beginning of a frame is that of a sound ping or pong.
 func mayBeQuiet(b []byte) bool {

@@ -128,20 +128,17 @@ func checkProtocol(version string) error {
 	return nil
 }
 
-// accept has the library do the handshake over a guard. Origins are checked per
-// app, so the library does not.
+// accept has the library do the handshake over a guard.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, error) {
 	h := &hijacker{ResponseWriter: w, limits: s.queues}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{subprotocol},
-		InsecureSkipVerify: true,
-		CompressionMode:    websocket.CompressionDisabled,
-	})
+	ws, err := websocket.Accept(h, r, acceptOptions())
 	if err != nil {
 		return nil, err
 	}
-	ws.SetReadLimit(readLimit(app))
-	return &session{ws: ws, input: h.input, guard: h.guard, buffers: s.buffers, open: &s.sessions}, nil
+	limit := readLimit(app)
+	ws.SetReadLimit(limit)
+	h.library.ws = ws
+	return &session{server: s, guard: h.guard, library: &h.library, readLimit: limit}, nil
 }
 
 // readLimit is the largest message taken from a client, in bytes: an event of
@@ -154,19 +151,12 @@ func readLimit(app *hub.App) int64 {
 	return int64(max(floor, 6*app.MaxEventBytes+4<<10))
 }
 
-// The library's buffers. It reads headers through the one and payloads past it;
-// the other must hold a whole control frame, so that each is one write.
-const (
-	readBuffer  = 128
-	writeBuffer = 136
-)
-
 // hijacker is a ResponseWriter that hands out a guarded connection.
 type hijacker struct {
 	http.ResponseWriter
-	limits *queueLimits
-	guard  *guard
-	input  *bufio.Reader
+	limits  *queueLimits
+	guard   *guard
+	library library
 }
 
 // Hijack implements http.Hijacker.
@@ -184,8 +174,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	h.guard = newGuard(conn, ahead, h.limits)
-	h.input = bufio.NewReaderSize(h.guard, readBuffer)
-	return h.guard, bufio.NewReadWriter(h.input, bufio.NewWriterSize(h.guard, writeBuffer)), nil
+	rw = h.library.connect(h.guard)
+	return h.library.port, rw, nil
 }
 
 // readAhead returns what the HTTP server has read past the handshake: clients

@@ -9,8 +9,7 @@ import (
 // errNothingToRead is what readNow answers when it would have to wait.
 var errNothingToRead = errors.New("nothing to read")
 
-// park gives up the session's goroutine until there is something to read. false:
-// the connection is on its way out, and has to be read to its end.
+// park has the session claimed when there is something to read; see session.park.
 func (g *guard) park(s *session) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

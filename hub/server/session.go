@@ -1,12 +1,10 @@
 package server
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -22,23 +20,22 @@ const messageTimeout = 30 * time.Second
 // session reads what one client sends, until the end of its connection. It is
 // read either by a goroutine of its own (run), or, while it is parked in a
 // poller, by nobody: a reader that finds it readable claims it, handles what is
-// there whole (serve) and parks it again. The library's reader knows nothing of
-// this. It is called when a message is there, and given exactly that, so that
-// its buffer is empty whenever the session is parked.
+// there whole (serve) and parks it again.
+//
+// Whole messages, pings and pongs are handled by hand. For all else, messages in
+// pieces and what is wrong, there is the library.
 type session struct {
-	ws     *websocket.Conn
-	input  *bufio.Reader // the library's
-	guard  *guard
-	client *hub.Conn // nil when the client was refused
-
-	buffers *buffers
-	open    *atomic.Int64 // counts sessions
+	server    *Server
+	guard     *guard
+	client    *hub.Conn // nil when the client was refused
+	library   *library  // nil while parked; see reader
+	readLimit int64     // of the library, in bytes
 }
 
 // start has the session read from now on. With a poller it holds no goroutine
 // while the client is silent.
 func (s *session) start(p *poller) {
-	s.open.Add(1)
+	s.server.sessions.Add(1)
 	s.guard.poller = p
 	if p == nil || s.guard.fd < 0 {
 		go s.run()
@@ -66,14 +63,18 @@ func (s *session) end() {
 		s.client.Gone()
 	}
 	s.guard.drain()
-	_ = s.ws.CloseNow()
-	s.open.Add(-1)
+	if s.library != nil {
+		_ = s.library.ws.CloseNow()
+	} else {
+		_ = s.guard.Close()
+	}
+	s.server.sessions.Add(-1)
 }
 
 // handleMessage waits for a message and hands it on. An error is the end of the
 // connection.
 func (s *session) handleMessage() error {
-	kind, r, err := s.ws.Reader(context.Background())
+	kind, r, err := s.reader()
 	if err != nil {
 		return err
 	}
@@ -82,9 +83,20 @@ func (s *session) handleMessage() error {
 	return s.receiveFrom(kind, r)
 }
 
+// reader has the library wait for a message.
+func (s *session) reader() (websocket.MessageType, io.Reader, error) {
+	if s.library == nil {
+		var err error
+		if s.library, err = newLibrary(s.guard, s.readLimit); err != nil {
+			return 0, nil, err
+		}
+	}
+	return s.library.ws.Reader(context.Background())
+}
+
 func (s *session) receiveFrom(kind websocket.MessageType, r io.Reader) error {
-	buf := s.buffers.get()
-	defer s.buffers.put(buf)
+	buf := s.server.buffers.get()
+	defer s.server.buffers.put(buf)
 	if _, err := buf.ReadFrom(r); err != nil {
 		return err
 	}
@@ -126,9 +138,22 @@ func (s *session) handle(b []byte) {
 	case len(rest) > 0:
 		rest = append([]byte(nil), rest...) // the buffer is the reader's
 		go s.await(rest)
-	case !s.guard.park(s):
+	case !s.park():
 		go s.run()
 	}
+}
+
+// park gives up the goroutine, and the library's memory. false: the connection is
+// on its way out, and has to be read to its end.
+func (s *session) park() bool {
+	if !s.guard.isOpen() {
+		return false
+	}
+	if s.library != nil {
+		s.library.putAway()
+		s.library = nil
+	}
+	return s.guard.park(s)
 }
 
 // leave ends a session without waiting here.
@@ -150,6 +175,8 @@ func (s *session) handleWhole(b []byte) (rest []byte, err error) {
 			return b, nil
 		case f.quiet():
 			err = s.answer(f, b)
+		case f.text():
+			s.receive(websocket.MessageText, f.unmask(b))
 		default:
 			err = s.read(b[:f.size])
 		}
@@ -171,8 +198,8 @@ func (s *session) answer(f frame, b []byte) error {
 	return err
 }
 
-// read has the library read one whole frame, which is a message, a close frame or
-// a mistake. There is nothing to wait for: at the end of the frame is the message
+// read has the library read one whole frame, which is a close frame, a mistake or
+// a binary message. There is nothing to wait for: at the end of the frame is the message
 // or an error.
 func (s *session) read(whole []byte) error {
 	s.guard.ahead = whole
@@ -181,7 +208,7 @@ func (s *session) read(whole []byte) error {
 }
 
 func (s *session) readMessage() error {
-	kind, r, err := s.ws.Reader(context.Background())
+	kind, r, err := s.reader()
 	if err != nil {
 		return err
 	}
@@ -200,7 +227,7 @@ func (s *session) await(rest []byte) {
 	switch {
 	case err != nil:
 		s.end()
-	case !s.guard.park(s):
+	case !s.park():
 		s.run()
 	}
 }
@@ -218,7 +245,9 @@ func (s *session) finish(begun []byte) ([]byte, error) {
 	if err := s.readMessage(); err != nil {
 		return nil, err
 	}
-	return s.unread(), nil
+	rest := append(s.library.unread(), s.guard.ahead...)
+	s.guard.ahead = nil
+	return rest, nil
 }
 
 // fill reads on until the frame at the front of b is whole.
@@ -234,16 +263,6 @@ func (s *session) fill(b []byte) ([]byte, error) {
 		}
 		b = b[:len(b)+n]
 	}
-}
-
-// unread takes back what the library has read past the end of a message.
-func (s *session) unread() []byte {
-	n := s.input.Buffered()
-	past, _ := s.input.Peek(n) // cannot fail: it is there
-	b := append(append([]byte(nil), past...), s.guard.ahead...)
-	_, _ = s.input.Discard(n)
-	s.guard.ahead = nil
-	return b
 }
 
 // hurry gives the client so long to send on; 0 = any time it likes. Once the
@@ -267,6 +286,12 @@ func (g *guard) lingers() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.state == closing
+}
+
+func (g *guard) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == open
 }
 
 // drain reads on after a close frame of ours, until the peer has closed or its
