@@ -37,7 +37,8 @@ type guard struct {
 	state    guardState
 	queue    [][]byte // what remains to be written
 	queued   int      // bytes in queue
-	partial  bool     // the front of queue is the rest of a frame
+	greeting []byte   // goes out ahead of the first frame
+	partial  bool     // the front of queue is the rest of a frame, or the greeting
 	flushing bool     // the flusher runs
 }
 
@@ -176,6 +177,7 @@ func (g *guard) release(n int) {
 
 // write sends or queues frames, within the bounds. The lock is held.
 func (g *guard) write(frames [][]byte) error {
+	frames = g.greet(frames)
 	if !g.flushing && g.fd >= 0 {
 		frames = g.writeNow(frames)
 	}
@@ -199,6 +201,7 @@ func (g *guard) write(frames [][]byte) error {
 
 // writeOrQueue is write without bounds, for the last words.
 func (g *guard) writeOrQueue(frames [][]byte) {
+	frames = g.greet(frames)
 	if !g.flushing && g.fd >= 0 {
 		frames = g.writeNow(frames)
 	}
@@ -208,6 +211,19 @@ func (g *guard) writeOrQueue(frames [][]byte) {
 	if len(frames) > 0 && g.state != dead {
 		g.enqueue(frames)
 	}
+}
+
+// greet puts the greeting before the first frame, as a part of it that counts as
+// begun: whatever happens, it goes out.
+func (g *guard) greet(frames [][]byte) [][]byte {
+	if g.greeting == nil {
+		return frames
+	}
+	greeted := append([][]byte(nil), frames...) // the caller's slice stays as it is
+	greeted[0] = append(g.greeting, frames[0]...)
+	g.greeting = nil
+	g.partial = true
+	return greeted
 }
 
 // enqueue appends what has been reserved, and sees to it that it is flushed.
@@ -238,6 +254,7 @@ func (g *guard) writeNow(frames [][]byte) [][]byte {
 			return g.cut(frames, n)
 		}
 		frames = frames[count:]
+		g.partial = false
 	}
 	return nil
 }
@@ -264,6 +281,7 @@ func (g *guard) cut(frames [][]byte, n int) [][]byte {
 	for n > 0 && n >= len(frames[0]) {
 		n -= len(frames[0])
 		frames = frames[1:]
+		g.partial = false
 	}
 	if n == 0 {
 		return frames

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -151,12 +152,22 @@ func readLimit(app *hub.App) int64 {
 	return int64(max(floor, 6*app.MaxEventBytes+4<<10))
 }
 
-// hijacker is a ResponseWriter that hands out a guarded connection.
+// hijacker is a ResponseWriter that hands out a guarded connection. The answer to
+// the handshake goes out in one write with the first frame behind it: a write
+// takes longer than anything else that is done for a connection.
 type hijacker struct {
 	http.ResponseWriter
 	limits  *queueLimits
 	guard   *guard
 	library library
+}
+
+// WriteHeader implements http.ResponseWriter. The status of a handshake is left
+// to Hijack.
+func (h *hijacker) WriteHeader(status int) {
+	if status != http.StatusSwitchingProtocols {
+		h.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Hijack implements http.Hijacker.
@@ -174,8 +185,18 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	h.guard = newGuard(conn, ahead, h.limits)
+	h.guard.greeting = switchingProtocols(h.Header())
 	rw = h.library.connect(h.guard)
 	return h.library.port, rw, nil
+}
+
+// switchingProtocols is the head of the answer to a handshake.
+func switchingProtocols(header http.Header) []byte {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(&b) // a buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
 }
 
 // readAhead returns what the HTTP server has read past the handshake: clients
