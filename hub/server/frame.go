@@ -67,11 +67,17 @@ func mayBeQuiet(b []byte) bool {
 		(len(b) < 2 || b[1]&0x80 != 0 && b[1]&0x7f <= maxControlPayload)
 }
 
-// unmask returns the payload of the frame at the front of b, unmasked in place.
+// unmask returns the payload of the frame at the front of b, unmasked in place,
+// eight bytes at a time.
 func (f frame) unmask(b []byte) []byte {
-	key, payload := b[f.head-maskSize:f.head], b[f.head:f.size]
-	for i := range payload {
-		payload[i] ^= key[i%maskSize]
+	key := binary.LittleEndian.Uint32(b[f.head-maskSize:])
+	payload := b[f.head:f.size]
+	rest := payload
+	for wide := uint64(key)<<32 | uint64(key); len(rest) >= 8; rest = rest[8:] {
+		binary.LittleEndian.PutUint64(rest, binary.LittleEndian.Uint64(rest)^wide)
+	}
+	for i := range rest {
+		rest[i] ^= byte(key >> (8 * (i % maskSize)))
 	}
 	return payload
 }

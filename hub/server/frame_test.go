@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func TestWholeFrame(t *testing.T) {
 	mask := "\x01\x02\x03\x04"
@@ -55,4 +58,34 @@ func TestMayBeQuiet(t *testing.T) {
 			t.Errorf("%x: %t, want %t", bytes, got, want)
 		}
 	}
+}
+
+// FuzzWholeFrame holds what is found against its own bounds, and unmasking
+// against its definition.
+func FuzzWholeFrame(f *testing.F) {
+	f.Add([]byte("\x81\x82\x01\x02\x03\x04abcd"))
+	f.Add([]byte("\x82\xfe\x00\x02\x01\x02\x03\x04abcd"))
+	f.Add([]byte("\x89\xff\x00\x00\x00\x00\x00\x00\x00\x0b\x01\x02\x03\x04abcdefghijk"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		found, whole := wholeFrame(b)
+		if !whole {
+			return
+		}
+		if found.head < 2 || found.head > found.size || found.size > len(b) {
+			t.Fatalf("%+v in %d bytes", found, len(b))
+		}
+		if _, whole := wholeFrame(b[:found.size-1]); whole {
+			t.Fatal("whole without its last byte")
+		}
+		if !found.masked {
+			return
+		}
+		want := bytes.Clone(b[found.head:found.size])
+		for i := range want {
+			want[i] ^= b[found.head-maskSize+i%maskSize]
+		}
+		if got := found.unmask(b); !bytes.Equal(got, want) {
+			t.Fatalf("unmasked %x, want %x", got, want)
+		}
+	})
 }

@@ -46,10 +46,20 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
 		code = 1
 	}
-	if code == 0 && *readers == "both" {
+	if code == 0 && *readers == "both" && plainRun() {
 		code = runAgain(goroutineReaders)
 	}
 	os.Exit(code)
+}
+
+// plainRun says that tests are run, not listed, fuzzed or measured.
+func plainRun() bool {
+	for _, name := range []string{"test.list", "test.fuzz", "test.bench"} {
+		if flag.Lookup(name).Value.String() != "" {
+			return false
+		}
+	}
+	return flag.Lookup("test.fuzzworker").Value.String() == "false"
 }
 
 // runAgain runs this program once more, with the other readers.
