@@ -192,7 +192,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // switchingProtocols is the head of the answer to a handshake.
 func switchingProtocols(header http.Header) []byte {
+	const usual = 256 // bytes that it takes
 	var b bytes.Buffer
+	b.Grow(usual)
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = header.Write(&b) // a buffer takes everything
 	b.WriteString("\r\n")

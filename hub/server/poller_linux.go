@@ -20,6 +20,7 @@ type poller struct {
 	wait syscall.RawConn // of set
 
 	mu       sync.Mutex
+	fd       int        // of set; -1 = closed
 	sessions []*session // by descriptor; nil where nobody waits
 }
 
@@ -46,29 +47,36 @@ func newPoller() (*poller, error) {
 		_ = set.Close()
 		return nil, fmt.Errorf("epoll set: %w", err)
 	}
-	return &poller{set: set, wait: wait}, nil
+	return &poller{set: set, wait: wait, fd: fd}, nil
 }
 
 // close ends the readers that wait. Sockets in the set are not touched.
-func (p *poller) close() { _ = p.set.Close() }
+func (p *poller) close() {
+	p.mu.Lock()
+	p.fd = -1
+	p.mu.Unlock()
+	_ = p.set.Close()
+}
 
 // arm has the socket's next event reported. It is the caller's to see to it that
 // fd is not closed meanwhile.
 func (p *poller) arm(fd int, s *session) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return os.ErrClosed
+	}
 	op := unix.EPOLL_CTL_MOD
 	if p.enter(fd, s) {
 		op = unix.EPOLL_CTL_ADD
 	}
 	event := unix.EpollEvent{Events: interest, Fd: int32(fd)}
-	var failed error
-	err := p.wait.Control(func(set uintptr) { failed = unix.EpollCtl(int(set), op, fd, &event) })
-	return errors.Join(err, failed)
+	return unix.EpollCtl(p.fd, op, fd, &event)
 }
 
-// enter notes whose the descriptor is, and says whether that is new.
+// enter notes whose the descriptor is, and says whether that is new. The lock is
+// held.
 func (p *poller) enter(fd int, s *session) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if fd >= len(p.sessions) {
 		p.sessions = append(p.sessions, make([]*session, fd+1-len(p.sessions))...)
 	}
