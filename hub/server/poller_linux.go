@@ -3,7 +3,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -23,9 +22,6 @@ type poller struct {
 	fd       int        // of set; -1 = closed
 	sessions []*session // by descriptor; nil where nobody waits
 }
-
-// pollBatch is how many sockets one reader takes over at a time.
-const pollBatch = 32
 
 // interest is what a parked socket waits for, once.
 const interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT
@@ -96,26 +92,47 @@ func (p *poller) forget(fd int) {
 	}
 }
 
-// next waits for events and fills batch with the sessions they are for. One may
-// be wrong: the event was for a descriptor that has been closed and reused since
-// then. It finds nothing to read, or what is its own.
-func (p *poller) next(batch []*session) ([]*session, error) {
-	var events [pollBatch]unix.EpollEvent
-	var n int
-	var failed error
-	err := p.wait.Read(func(set uintptr) bool {
-		n, failed = unix.EpollWait(int(set), events[:], 0)
-		return n > 0 || failed != nil && failed != unix.EINTR
-	})
-	if err = errors.Join(err, failed); err != nil {
+// waiter is a reader's way to wait for events. It is made once, since what it
+// takes would be allocated for each call.
+type waiter struct {
+	poller *poller
+	events [pollBatch]unix.EpollEvent
+	found  int
+	failed error
+	poll   func(set uintptr) bool
+}
+
+func (p *poller) newWaiter() *waiter {
+	w := &waiter{poller: p}
+	w.poll = func(set uintptr) bool {
+		w.found, w.failed = unix.EpollWait(int(set), w.events[:], 0)
+		return w.found > 0 || w.failed != nil && w.failed != unix.EINTR
+	}
+	return w
+}
+
+// next waits for events and appends the sessions they are for. One may be wrong:
+// the event was for a descriptor that has been closed and reused since then. It
+// finds nothing to read, or what is its own.
+func (w *waiter) next(batch []*session) ([]*session, error) {
+	err := w.poller.wait.Read(w.poll)
+	if err == nil {
+		err = w.failed
+	}
+	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
+	return w.poller.waiting(w.events[:w.found], batch), nil
+}
+
+// waiting appends the sessions that events are for.
+func (p *poller) waiting(events []unix.EpollEvent, batch []*session) []*session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, event := range events[:n] {
+	for _, event := range events {
 		if s := p.sessions[event.Fd]; s != nil {
 			batch = append(batch, s)
 		}
 	}
-	return batch, nil
+	return batch
 }

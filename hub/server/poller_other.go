@@ -15,4 +15,6 @@ func (*poller) arm(int, *session) error { return errors.ErrUnsupported }
 
 func (*poller) forget(int) {}
 
+func (p *poller) newWaiter() *poller { return p }
+
 func (*poller) next([]*session) ([]*session, error) { return nil, errors.ErrUnsupported }

@@ -10,6 +10,9 @@ import (
 // are a few readers only.
 const readBufferSize = 32 << 10
 
+// pollBatch is how many sockets one reader takes over at a time.
+const pollBatch = 32
+
 // readers serve the sockets that wait in a poller: a few goroutines, one for
 // each processor, take turns waiting and handle what has arrived whole. They
 // start with the first socket.
@@ -62,10 +65,11 @@ func (r *readers) close() {
 // serveParked is a reader, until the poller is closed.
 func serveParked(p *poller) {
 	buf := make([]byte, readBufferSize)
-	var batch []*session
+	waiter := p.newWaiter()
+	batch := make([]*session, 0, pollBatch)
 	for {
 		var err error
-		if batch, err = p.next(batch[:0]); err != nil {
+		if batch, err = waiter.next(batch[:0]); err != nil {
 			return
 		}
 		for i, s := range batch {
