@@ -139,7 +139,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*
 	limit := readLimit(app)
 	ws.SetReadLimit(limit)
 	h.library.ws = ws
-	return &session{server: s, guard: h.guard, library: &h.library, readLimit: limit}, nil
+	return &session{server: s, guard: h.guard, library: h.library, readLimit: limit}, nil
 }
 
 // readLimit is the largest message taken from a client, in bytes: an event of
@@ -159,7 +159,7 @@ type hijacker struct {
 	http.ResponseWriter
 	limits  *queueLimits
 	guard   *guard
-	library library
+	library *library // by itself: it outlives the request, and this
 }
 
 // WriteHeader implements http.ResponseWriter. The status of a handshake is left
@@ -186,6 +186,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	h.guard = newGuard(conn, ahead, h.limits)
 	h.guard.greeting = switchingProtocols(h.Header())
+	h.library = new(library)
 	rw = h.library.connect(h.guard)
 	return h.library.port, rw, nil
 }
