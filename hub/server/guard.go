@@ -30,7 +30,7 @@ type guard struct {
 
 	ahead []byte // what has been read already; the reader's own
 
-	poller *poller // nil: the session has a goroutine; set before reading starts
+	poller *poller // nil: the session has a goroutine
 
 	mu       sync.Mutex
 	parked   *session // waits in the poller; nil while somebody reads

@@ -51,11 +51,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		s.refuseSocket(g, refusal, reason)
 	}
-	var p *poller
-	if g.fd >= 0 {
-		p = s.readers.get()
-	}
-	session.start(p)
+	session.start()
 }
 
 // connect gives the socket to the hub, which may have no room for it.
@@ -131,7 +127,7 @@ func checkProtocol(version string) error {
 
 // accept has the library do the handshake over a guard.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, error) {
-	h := &hijacker{ResponseWriter: w, limits: s.queues}
+	h := &hijacker{ResponseWriter: w, server: s}
 	ws, err := websocket.Accept(h, r, acceptOptions())
 	if err != nil {
 		return nil, err
@@ -157,7 +153,7 @@ func readLimit(app *hub.App) int64 {
 // takes longer than anything else that is done for a connection.
 type hijacker struct {
 	http.ResponseWriter
-	limits  *queueLimits
+	server  *Server
 	guard   *guard
 	library *library // by itself: it outlives the request, and this
 }
@@ -184,7 +180,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	h.guard = newGuard(conn, ahead, h.limits)
+	h.guard = newGuard(conn, ahead, h.server.queues)
+	if h.guard.fd >= 0 {
+		h.guard.poller = h.server.readers.get()
+	}
 	h.guard.greeting = switchingProtocols(h.Header())
 	h.library = new(library)
 	rw = h.library.connect(h.guard)

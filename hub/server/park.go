@@ -9,6 +9,54 @@ import (
 // errNothingToRead is what readNow answers when it would have to wait.
 var errNothingToRead = errors.New("nothing to read")
 
+// serve handles what has arrived on a claimed session, and parks it again. It
+// does not wait for the client.
+func (s *session) serve(buf []byte) {
+	n, err := s.guard.readNow(buf)
+	if err != nil && !errors.Is(err, errNothingToRead) {
+		s.leave()
+		return
+	}
+	s.handle(buf[:n])
+}
+
+// handle works off what a claimed session has sent. A message that is not there
+// whole is waited for by a goroutine.
+func (s *session) handle(b []byte) {
+	rest, err := s.handleWhole(b)
+	switch {
+	case err != nil:
+		s.leave()
+	case len(rest) > 0:
+		rest = append([]byte(nil), rest...) // the buffer is the reader's
+		go s.await(rest)
+	case !s.park():
+		go s.run()
+	}
+}
+
+// park gives up the goroutine, and the library's memory. false: the connection is
+// on its way out, and has to be read to its end.
+func (s *session) park() bool {
+	if !s.guard.isOpen() {
+		return false
+	}
+	if s.library != nil {
+		s.library.putAway()
+		s.library = nil
+	}
+	return s.guard.park(s)
+}
+
+// leave ends a session without waiting here.
+func (s *session) leave() {
+	if s.guard.lingers() {
+		go s.end()
+		return
+	}
+	s.end()
+}
+
 // park has the session claimed when there is something to read; see session.park.
 func (g *guard) park(s *session) bool {
 	g.mu.Lock()

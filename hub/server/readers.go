@@ -14,8 +14,9 @@ const readBufferSize = 32 << 10
 const pollBatch = 32
 
 // readers serve the sockets that wait in a poller: a few goroutines, one for
-// each processor, take turns waiting and handle what has arrived whole. They
-// start with the first socket.
+// each processor, take turns waiting and handle what has arrived whole. They do
+// not wait for clients, but they do for a worker whose mailbox is full. They start
+// with the first socket.
 type readers struct {
 	log *slog.Logger
 

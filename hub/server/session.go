@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/coder/websocket"
@@ -34,10 +32,9 @@ type session struct {
 
 // start has the session read from now on. With a poller it holds no goroutine
 // while the client is silent.
-func (s *session) start(p *poller) {
+func (s *session) start() {
 	s.server.sessions.Add(1)
-	s.guard.poller = p
-	if p == nil || s.guard.fd < 0 {
+	if s.guard.poller == nil {
 		go s.run()
 		return
 	}
@@ -117,154 +114,6 @@ func (s *session) receive(kind websocket.MessageType, message []byte) {
 	}
 }
 
-// serve handles what has arrived on a claimed session, and parks it again. It
-// does not wait for the client.
-func (s *session) serve(buf []byte) {
-	n, err := s.guard.readNow(buf)
-	if err != nil && !errors.Is(err, errNothingToRead) {
-		s.leave()
-		return
-	}
-	s.handle(buf[:n])
-}
-
-// handle works off what a claimed session has sent. A message that is not there
-// whole is waited for by a goroutine.
-func (s *session) handle(b []byte) {
-	rest, err := s.handleWhole(b)
-	switch {
-	case err != nil:
-		s.leave()
-	case len(rest) > 0:
-		rest = append([]byte(nil), rest...) // the buffer is the reader's
-		go s.await(rest)
-	case !s.park():
-		go s.run()
-	}
-}
-
-// park gives up the goroutine, and the library's memory. false: the connection is
-// on its way out, and has to be read to its end.
-func (s *session) park() bool {
-	if !s.guard.isOpen() {
-		return false
-	}
-	if s.library != nil {
-		s.library.putAway()
-		s.library = nil
-	}
-	return s.guard.park(s)
-}
-
-// leave ends a session without waiting here.
-func (s *session) leave() {
-	if s.guard.lingers() {
-		go s.end()
-		return
-	}
-	s.end()
-}
-
-// handleWhole handles the frames at the front of b that are there whole and make
-// a message by themselves, and returns the rest.
-func (s *session) handleWhole(b []byte) (rest []byte, err error) {
-	for len(b) > 0 {
-		f, whole := wholeFrame(b)
-		switch {
-		case !whole, !f.fin() && f.opcode() < opClose:
-			return b, nil
-		case f.quiet():
-			err = s.answer(f, b)
-		case f.text():
-			s.receive(websocket.MessageText, f.unmask(b))
-		default:
-			err = s.read(b[:f.size])
-		}
-		if err != nil {
-			return nil, err
-		}
-		b = b[f.size:]
-	}
-	return nil, nil
-}
-
-// answer handles a ping or a pong here: the library would go on to wait for a
-// message behind it.
-func (s *session) answer(f frame, b []byte) error {
-	if f.opcode() != opPing {
-		return nil
-	}
-	_, err := s.guard.Write(pongFrame(f.unmask(b)))
-	return err
-}
-
-// read has the library read one whole frame, which is a close frame, a mistake or
-// a binary message. There is nothing to wait for: at the end of the frame is the message
-// or an error.
-func (s *session) read(whole []byte) error {
-	s.guard.ahead = whole
-	defer func() { s.guard.ahead = nil }() // the buffer is the reader's
-	return s.readMessage()
-}
-
-func (s *session) readMessage() error {
-	kind, r, err := s.reader()
-	if err != nil {
-		return err
-	}
-	return s.receiveFrom(kind, r)
-}
-
-// await waits, in a goroutine, for the rest of a frame or message, handles it and
-// what comes in the same breath, and parks the session.
-func (s *session) await(rest []byte) {
-	var err error
-	for len(rest) > 0 && err == nil {
-		if rest, err = s.finish(rest); err == nil {
-			rest, err = s.handleWhole(rest)
-		}
-	}
-	switch {
-	case err != nil:
-		s.end()
-	case !s.park():
-		s.run()
-	}
-}
-
-// finish waits for the end of what has begun, for so long as a message may take.
-// A message is handled; a ping or pong is returned whole, for the library would
-// wait for a message behind it. Both with what has come after them.
-func (s *session) finish(begun []byte) ([]byte, error) {
-	s.guard.hurry(messageTimeout)
-	defer s.guard.hurry(0)
-	if mayBeQuiet(begun) {
-		return s.fill(begun)
-	}
-	s.guard.ahead = begun
-	if err := s.readMessage(); err != nil {
-		return nil, err
-	}
-	rest := append(s.library.unread(), s.guard.ahead...)
-	s.guard.ahead = nil
-	return rest, nil
-}
-
-// fill reads on until the frame at the front of b is whole.
-func (s *session) fill(b []byte) ([]byte, error) {
-	for {
-		if _, whole := wholeFrame(b); whole || !mayBeQuiet(b) {
-			return b, nil
-		}
-		b = slices.Grow(b, maxControlPayload)
-		n, err := s.guard.Read(b[len(b):cap(b)])
-		if err != nil {
-			return nil, err
-		}
-		b = b[:len(b)+n]
-	}
-}
-
 // hurry gives the client so long to send on; 0 = any time it likes. Once the
 // connection is closing it has a deadline already.
 func (g *guard) hurry(timeout time.Duration) {
@@ -295,8 +144,8 @@ func (g *guard) isOpen() bool {
 }
 
 // drain reads on after a close frame of ours, until the peer has closed or its
-// time is up, which began with the close frame: to close over unread data would send a reset, which overtakes the
-// close frame.
+// time is up, which began with the close frame: to close over unread data would
+// send a reset, which overtakes the close frame.
 func (g *guard) drain() {
 	if !g.lingers() {
 		return
