@@ -52,6 +52,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	defer front.Close()
 	front.SetPort(l.port)
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
@@ -82,7 +83,9 @@ type listeners struct {
 }
 
 func listen(ctx context.Context, s Settings, log *slog.Logger) (*listeners, error) {
-	var lc net.ListenConfig
+	// No TCP keep-alive: sockets are pinged, requests have time-outs, and the
+	// four options to set are calls that every new connection would pay for.
+	lc := net.ListenConfig{KeepAlive: -1}
 	public, err := lc.Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", s.Listen, err)

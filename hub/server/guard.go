@@ -28,13 +28,17 @@ type guard struct {
 	limits *queueLimits
 	client *hub.Conn // told of every sign of life; set before reading starts
 
-	ahead []byte // read by the HTTP server already; the reader's own
+	ahead []byte // what has been read already; the reader's own
+
+	poller *poller // nil: the session has a goroutine
 
 	mu       sync.Mutex
+	parked   *session // waits in the poller; nil while somebody reads
 	state    guardState
 	queue    [][]byte // what remains to be written
 	queued   int      // bytes in queue
-	partial  bool     // the front of queue is the rest of a frame
+	greeting []byte   // goes out ahead of the first frame
+	partial  bool     // the front of queue is the rest of a frame, or the greeting
 	flushing bool     // the flusher runs
 }
 
@@ -128,7 +132,6 @@ func (g *guard) Write(frame []byte) (int, error) {
 }
 
 func isCloseFrame(frame []byte) bool {
-	const opClose = 8
 	return len(frame) > 0 && frame[0]&0xf == opClose
 }
 
@@ -148,6 +151,7 @@ func (g *guard) shut(f protocol.Fault) {
 	last = append(last, protocol.AppendCloseFrame(nil, f.Code, f.Message))
 	g.writeOrQueue(last)
 	g.limitRest()
+	g.rouse()
 }
 
 // limitRest gives the peer CloseGrace for all that is left to read and write.
@@ -173,6 +177,7 @@ func (g *guard) release(n int) {
 
 // write sends or queues frames, within the bounds. The lock is held.
 func (g *guard) write(frames [][]byte) error {
+	frames = g.greet(frames)
 	if !g.flushing && g.fd >= 0 {
 		frames = g.writeNow(frames)
 	}
@@ -196,6 +201,7 @@ func (g *guard) write(frames [][]byte) error {
 
 // writeOrQueue is write without bounds, for the last words.
 func (g *guard) writeOrQueue(frames [][]byte) {
+	frames = g.greet(frames)
 	if !g.flushing && g.fd >= 0 {
 		frames = g.writeNow(frames)
 	}
@@ -205,6 +211,19 @@ func (g *guard) writeOrQueue(frames [][]byte) {
 	if len(frames) > 0 && g.state != dead {
 		g.enqueue(frames)
 	}
+}
+
+// greet puts the greeting before the first frame, as a part of it that counts as
+// begun: whatever happens, it goes out.
+func (g *guard) greet(frames [][]byte) [][]byte {
+	if g.greeting == nil {
+		return frames
+	}
+	greeted := append([][]byte(nil), frames...) // the caller's slice stays as it is
+	greeted[0] = append(g.greeting, frames[0]...)
+	g.greeting = nil
+	g.partial = true
+	return greeted
 }
 
 // enqueue appends what has been reserved, and sees to it that it is flushed.
@@ -235,6 +254,7 @@ func (g *guard) writeNow(frames [][]byte) [][]byte {
 			return g.cut(frames, n)
 		}
 		frames = frames[count:]
+		g.partial = false
 	}
 	return nil
 }
@@ -261,6 +281,7 @@ func (g *guard) cut(frames [][]byte, n int) [][]byte {
 	for n > 0 && n >= len(frames[0]) {
 		n -= len(frames[0])
 		frames = frames[1:]
+		g.partial = false
 	}
 	if n == 0 {
 		return frames
@@ -277,6 +298,10 @@ func (g *guard) Close() error {
 	g.state = dead
 	if g.fd >= 0 {
 		defer g.mu.Unlock()
+		if g.poller != nil {
+			g.poller.forget(g.fd)
+		}
+		g.rouse()
 		g.fd = -1
 		return g.conn.Close()
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -38,11 +39,11 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	app, refusal := s.checkHandshake(r)
-	ws, g, err := s.accept(w, r, app)
+	session, err := s.accept(w, r, app)
 	if err != nil {
 		return // the library has answered
 	}
-	session := &session{ws: ws, guard: g, buffers: s.buffers}
+	g := session.guard
 	reason := hub.Refused
 	if refusal == nil {
 		session.client, reason, refusal = s.connect(app, g)
@@ -50,11 +51,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		s.refuseSocket(g, refusal, reason)
 	}
-	s.sessions.Add(1)
-	go func() {
-		defer s.sessions.Add(-1)
-		session.run()
-	}()
+	session.start()
 }
 
 // connect gives the socket to the hub, which may have no room for it.
@@ -128,20 +125,17 @@ func checkProtocol(version string) error {
 	return nil
 }
 
-// accept has the library do the handshake over a guard. Origins are checked per
-// app, so the library does not.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*websocket.Conn, *guard, error) {
-	h := &hijacker{ResponseWriter: w, limits: s.queues}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{subprotocol},
-		InsecureSkipVerify: true,
-		CompressionMode:    websocket.CompressionDisabled,
-	})
+// accept has the library do the handshake over a guard.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, error) {
+	h := &hijacker{ResponseWriter: w, server: s}
+	ws, err := websocket.Accept(h, r, acceptOptions())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	ws.SetReadLimit(readLimit(app))
-	return ws, h.guard, nil
+	limit := readLimit(app)
+	ws.SetReadLimit(limit)
+	h.library.ws = ws
+	return &session{server: s, guard: h.guard, library: h.library, readLimit: limit}, nil
 }
 
 // readLimit is the largest message taken from a client, in bytes: an event of
@@ -154,18 +148,22 @@ func readLimit(app *hub.App) int64 {
 	return int64(max(floor, 6*app.MaxEventBytes+4<<10))
 }
 
-// The library's buffers. It reads headers through the one and payloads past it;
-// the other must hold a whole control frame, so that each is one write.
-const (
-	readBuffer  = 128
-	writeBuffer = 136
-)
-
-// hijacker is a ResponseWriter that hands out a guarded connection.
+// hijacker is a ResponseWriter that hands out a guarded connection. The answer to
+// the handshake goes out in one write with the first frame behind it: a write
+// takes longer than anything else that is done for a connection.
 type hijacker struct {
 	http.ResponseWriter
-	limits *queueLimits
-	guard  *guard
+	server  *Server
+	guard   *guard
+	library *library // by itself: it outlives the request, and this
+}
+
+// WriteHeader implements http.ResponseWriter. The status of a handshake is left
+// to Hijack.
+func (h *hijacker) WriteHeader(status int) {
+	if status != http.StatusSwitchingProtocols {
+		h.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Hijack implements http.Hijacker.
@@ -182,11 +180,25 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	h.guard = newGuard(conn, ahead, h.limits)
-	return h.guard, bufio.NewReadWriter(
-		bufio.NewReaderSize(h.guard, readBuffer),
-		bufio.NewWriterSize(h.guard, writeBuffer),
-	), nil
+	h.guard = newGuard(conn, ahead, h.server.queues)
+	if h.guard.fd >= 0 {
+		h.guard.poller = h.server.readers.get()
+	}
+	h.guard.greeting = switchingProtocols(h.Header())
+	h.library = new(library)
+	rw = h.library.connect(h.guard)
+	return h.library.port, rw, nil
+}
+
+// switchingProtocols is the head of the answer to a handshake.
+func switchingProtocols(header http.Header) []byte {
+	const usual = 256 // bytes that it takes
+	var b bytes.Buffer
+	b.Grow(usual)
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(&b) // a buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
 }
 
 // readAhead returns what the HTTP server has read past the handshake: clients

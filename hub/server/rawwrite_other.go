@@ -11,3 +11,5 @@ import (
 func rawDescriptor(net.Conn) int { return -1 }
 
 func rawWrite(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func rawRead(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -43,3 +43,19 @@ func rawWrite(fd int, p []byte) (int, error) {
 		}
 	}
 }
+
+// rawRead makes one attempt to read. errNothingToRead: it would have to wait.
+func rawRead(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, p)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, errNothingToRead
+		default:
+			return 0, err
+		}
+	}
+}

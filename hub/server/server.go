@@ -26,6 +26,11 @@ type Options struct {
 	RequestsPerSecond   int // REST calls of an app; 0 = no limit
 	HandshakesPerSecond int // connections of an address; 0 = no limit
 
+	// GoroutineReaders gives every socket a goroutine that reads, which it has
+	// anyway where idle sockets cannot be parked: over TLS, and elsewhere than on
+	// Linux. It is meant for tests.
+	GoroutineReaders bool
+
 	// Metrics is filled in with what this server does; nil = one of its own.
 	Metrics *Metrics
 
@@ -52,7 +57,8 @@ type Server struct {
 
 	leaving  atomic.Bool  // not ready any more
 	closed   atomic.Bool  // to new sockets
-	sessions atomic.Int64 // sockets whose goroutine runs
+	sessions atomic.Int64 // sockets that are not closed yet
+	readers  readers
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -75,6 +81,7 @@ func New(o Options) *Server {
 	if s.metrics == nil {
 		s.metrics = NewMetrics()
 	}
+	s.readers.off = o.GoroutineReaders
 	s.metrics.setSource(s)
 	s.ok = s.metrics.api.WithLabelValues("200")
 	if s.queues.perConn <= 0 {
@@ -86,6 +93,7 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.readers.log = s.log
 	return s
 }
 
@@ -131,6 +139,9 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Close stops reading from sockets. It is called when there are none; see Wait.
+func (s *Server) Close() { s.readers.close() }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

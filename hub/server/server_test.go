@@ -3,9 +3,11 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -18,14 +20,62 @@ import (
 	"channels/protocol"
 )
 
-// TestMain fails when a test leaves a goroutine of ours behind.
+// goroutineReaders and parkedReaders are the two ways to read from sockets.
+const (
+	goroutineReaders = "goroutine"
+	parkedReaders    = "parked"
+)
+
+// readers says how the servers under test read.
+var readers = flag.String("readers", "both", "how sockets are read: "+parkedReaders+", "+goroutineReaders+" or both")
+
+// readersOf returns how the servers of this run read.
+func readersOf() string {
+	if *readers == goroutineReaders {
+		return goroutineReaders
+	}
+	return parkedReaders
+}
+
+// TestMain runs the tests twice, with readers of both kinds. It fails when a test
+// leaves a goroutine of ours behind.
 func TestMain(m *testing.M) {
+	flag.Parse()
 	code := m.Run()
 	if left := leftGoroutines(); code == 0 && left != "" {
 		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
 		code = 1
 	}
+	if code == 0 && *readers == "both" && plainRun() {
+		code = runAgain(goroutineReaders)
+	}
 	os.Exit(code)
+}
+
+// plainRun says that tests are run, not listed, fuzzed or measured.
+func plainRun() bool {
+	for _, name := range []string{"test.list", "test.fuzz", "test.bench"} {
+		if flag.Lookup(name).Value.String() != "" {
+			return false
+		}
+	}
+	return flag.Lookup("test.fuzzworker").Value.String() == "false"
+}
+
+// runAgain runs this program once more, with the other readers.
+func runAgain(kind string) int {
+	again := exec.Command(os.Args[0])
+	for _, arg := range append(os.Args[1:], "-readers="+kind) {
+		if !strings.HasPrefix(arg, "-test.coverprofile") { // that of the first run stays
+			again.Args = append(again.Args, arg)
+		}
+	}
+	again.Stdout, again.Stderr = os.Stdout, os.Stderr
+	if err := again.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "with -readers=%s: %v\n", kind, err)
+		return 1
+	}
+	return 0
 }
 
 func leftGoroutines() string {
@@ -79,7 +129,7 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 	engine := hub.New(hub.Options{
 		Apps: []hub.App{app, other}, Bus: memory, State: memory, Delivered: metrics.Delivered,
 	})
-	o := server.Options{Hub: engine, Metrics: metrics}
+	o := server.Options{Hub: engine, Metrics: metrics, GoroutineReaders: readersOf() == goroutineReaders}
 	for _, option := range options {
 		option(&o)
 	}
@@ -100,6 +150,7 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 		if err := front.Wait(ctx); err != nil {
 			t.Error(err)
 		}
+		front.Close()
 		engine.Close()
 		memory.Close()
 	})

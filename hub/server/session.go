@@ -15,40 +15,85 @@ import (
 // its end, so that nobody holds buffers by sending in drops.
 const messageTimeout = 30 * time.Second
 
-// session reads what one client sends, until the end of its connection.
+// session reads what one client sends, until the end of its connection. It is
+// read either by a goroutine of its own (run), or, while it is parked in a
+// poller, by nobody: a reader that finds it readable claims it, handles what is
+// there whole (serve) and parks it again.
+//
+// Whole messages, pings and pongs are handled by hand. For all else, messages in
+// pieces and what is wrong, there is the library.
 type session struct {
-	ws     *websocket.Conn
-	guard  *guard
-	client *hub.Conn // nil when the client was refused
-
-	buffers *buffers
+	server    *Server
+	guard     *guard
+	client    *hub.Conn // nil when the client was refused
+	library   *library  // nil while parked; see reader
+	readLimit int64     // of the library, in bytes
 }
 
-// run is the connection's goroutine. It is kept shallow, since its stack is
-// most of what an idle connection costs.
+// start has the session read from now on. With a poller it holds no goroutine
+// while the client is silent.
+func (s *session) start() {
+	s.server.sessions.Add(1)
+	if s.guard.poller == nil {
+		go s.run()
+		return
+	}
+	ahead := s.guard.ahead
+	s.guard.ahead = nil
+	s.handle(ahead)
+}
+
+// run reads to the end, as the connection's goroutine. It is kept shallow, since
+// its stack is most of what an idle connection costs.
 func (s *session) run() {
 	var err error
 	for err == nil {
 		err = s.handleMessage()
 	}
+	s.end()
+}
+
+// end is the last that happens to a session. It waits for the peer when a close
+// frame has been sent.
+func (s *session) end() {
 	if s.client != nil {
 		s.client.Gone()
 	}
 	s.guard.drain()
-	_ = s.ws.CloseNow()
+	if s.library != nil {
+		_ = s.library.ws.CloseNow()
+	} else {
+		_ = s.guard.Close()
+	}
+	s.server.sessions.Add(-1)
 }
 
-// handleMessage reads one message and hands it on. An error is the end of the
+// handleMessage waits for a message and hands it on. An error is the end of the
 // connection.
 func (s *session) handleMessage() error {
-	kind, r, err := s.ws.Reader(context.Background())
+	kind, r, err := s.reader()
 	if err != nil {
 		return err
 	}
 	s.guard.hurry(messageTimeout)
 	defer s.guard.hurry(0)
-	buf := s.buffers.get()
-	defer s.buffers.put(buf)
+	return s.receiveFrom(kind, r)
+}
+
+// reader has the library wait for a message.
+func (s *session) reader() (websocket.MessageType, io.Reader, error) {
+	if s.library == nil {
+		var err error
+		if s.library, err = newLibrary(s.guard, s.readLimit); err != nil {
+			return 0, nil, err
+		}
+	}
+	return s.library.ws.Reader(context.Background())
+}
+
+func (s *session) receiveFrom(kind websocket.MessageType, r io.Reader) error {
+	buf := s.server.buffers.get()
+	defer s.server.buffers.put(buf)
 	if _, err := buf.ReadFrom(r); err != nil {
 		return err
 	}
@@ -84,17 +129,27 @@ func (g *guard) hurry(timeout time.Duration) {
 	_ = g.conn.SetReadDeadline(deadline)
 }
 
-// drain reads on after a close frame of ours, until the peer has closed or its
-// time is up: to close over unread data would send a reset, which overtakes the
-// close frame.
-func (g *guard) drain() {
+// lingers says whether the peer is to be given time to read what it was sent
+// last.
+func (g *guard) lingers() bool {
 	g.mu.Lock()
-	wait := g.state == closing
-	g.mu.Unlock()
-	if !wait {
+	defer g.mu.Unlock()
+	return g.state == closing
+}
+
+func (g *guard) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == open
+}
+
+// drain reads on after a close frame of ours, until the peer has closed or its
+// time is up, which began with the close frame: to close over unread data would
+// send a reset, which overtakes the close frame.
+func (g *guard) drain() {
+	if !g.lingers() {
 		return
 	}
-	_ = g.conn.SetReadDeadline(time.Now().Add(CloseGrace))
 	if half, ok := g.conn.(interface{ CloseWrite() error }); ok && g.flushed() {
 		_ = half.CloseWrite()
 	}

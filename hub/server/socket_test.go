@@ -132,17 +132,28 @@ func (r *rig) raw(pipelined []byte) *rawClient {
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(2 * patience))
-	hello := "GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	c := newRawClient(r.t, conn.(*net.TCPConn))
+	if err := c.upgrade(pipelined); err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+func newRawClient(t testing.TB, conn *net.TCPConn) *rawClient {
+	return &rawClient{t: t, conn: conn, r: bufio.NewReader(conn)}
+}
+
+// upgrade makes the handshake.
+func (c *rawClient) upgrade(pipelined []byte) error {
+	const hello = "GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	c := &rawClient{t: r.t, conn: conn.(*net.TCPConn), r: bufio.NewReader(conn)}
-	c.write(append([]byte(hello), pipelined...))
+	if _, err := c.conn.Write(append([]byte(hello), pipelined...)); err != nil {
+		return err
+	}
 	for {
 		line, err := c.r.ReadString('\n')
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if line == "\r\n" {
-			return c
+		if err != nil || line == "\r\n" {
+			return err
 		}
 	}
 }
