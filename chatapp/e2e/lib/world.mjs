@@ -15,7 +15,7 @@ const patience = 20_000;
 
 // freePort finds a port that nobody uses, for a process that has to keep its port
 // over a restart.
-async function freePort() {
+export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
