@@ -117,7 +117,7 @@ func (p *publisher) terminate(ctx context.Context, user string) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // it was read
 	said, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
 	if err == nil && res.StatusCode/100 != 2 {
 		err = fmt.Errorf("Status Code: %d - %s", res.StatusCode, said) //nolint:staticcheck // the SDK's words, which permanent reads

@@ -154,7 +154,7 @@ func collect[T any](q querier, scan func(scanner) (T, error), query string, args
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // Err tells
 	all := []T{}
 	for rows.Next() {
 		v, err := scan(rows)

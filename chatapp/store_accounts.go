@@ -30,8 +30,8 @@ type newAccount struct {
 
 // anyAccount tells whether anybody has signed up yet.
 func (s *Store) anyAccount(ctx context.Context) (bool, error) {
-	any, err := s.reading(ctx).anyAccount()
-	return any, failed("count the accounts", err)
+	anybody, err := s.reading(ctx).anyAccount()
+	return anybody, failed("count the accounts", err)
 }
 
 func (q querier) anyAccount() (bool, error) {
@@ -58,11 +58,11 @@ func (s *Store) checkSignUp(ctx context.Context, n newAccount) error {
 
 // checkPolicy tells whether somebody may sign up now.
 func (q querier) checkPolicy(n newAccount) error {
-	any, err := q.anyAccount()
+	anybody, err := q.anyAccount()
 	switch {
 	case err != nil:
 		return err
-	case !any || n.Policy == SignupOpen:
+	case !anybody || n.Policy == SignupOpen:
 		return nil
 	case n.Policy != SignupInvite:
 		return errSignupClosed
@@ -122,12 +122,12 @@ func (c *change) admit(a *Account, n newAccount) error {
 	if err := c.checkPolicy(n); err != nil {
 		return err
 	}
-	any, err := c.anyAccount()
+	anybody, err := c.anyAccount()
 	if err != nil {
 		return err
 	}
-	a.Admin = !any
-	if !any || n.Policy != SignupInvite {
+	a.Admin = !anybody
+	if !anybody || n.Policy != SignupInvite {
 		return nil
 	}
 	used, err := c.exec(`UPDATE invites SET uses_left = uses_left - 1

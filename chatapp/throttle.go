@@ -80,8 +80,8 @@ func clientAddress(r *http.Request, behindProxy bool) string {
 		all := r.Header.Values("X-Forwarded-For")
 		said := strings.Join(all, ",")
 		said = strings.TrimSpace(said[strings.LastIndexByte(said, ',')+1:])
-		if real, err := netip.ParseAddr(said); err == nil {
-			addr = real.Unmap()
+		if client, err := netip.ParseAddr(said); err == nil {
+			addr = client.Unmap()
 		}
 	}
 	if addr.Is6() {

@@ -40,7 +40,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("CHAT_LISTEN: %w", err)
 	}
-	defer listener.Close()
+	defer listener.Close() //nolint:errcheck // the server has closed it
 	store, err := s.open(ctx, false)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -106,7 +107,7 @@ func (p *poller) newWaiter() *waiter {
 	w := &waiter{poller: p}
 	w.poll = func(set uintptr) bool {
 		w.found, w.failed = unix.EpollWait(int(set), w.events[:], 0)
-		return w.found > 0 || w.failed != nil && w.failed != unix.EINTR
+		return w.found > 0 || w.failed != nil && !errors.Is(w.failed, unix.EINTR)
 	}
 	return w
 }
