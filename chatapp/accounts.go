@@ -180,8 +180,8 @@ func (s *Server) getUsers(c *call) (answer, error) {
 }
 
 func (s *Server) getConfig(c *call) (answer, error) {
-	any, err := s.store.anyAccount(c.ctx())
-	return answer{http.StatusOK, s.config.client(!any)}, err
+	anybody, err := s.store.anyAccount(c.ctx())
+	return answer{http.StatusOK, s.config.client(!anybody)}, err
 }
 
 // ResetPassword gives an account another password, and ends its sessions.
