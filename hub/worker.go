@@ -20,9 +20,10 @@ type worker struct {
 	mailbox  *mailbox
 
 	// Owned by the worker's goroutine.
-	conns []*Conn // open ones, in no order
-	dirty []*Conn // those with frames in out
-	news  []*Conn // those with news of their watchlists to be told
+	conns []*Conn    // open ones, in no order
+	dirty []*Conn    // those with frames in out
+	spare [][][]byte // empty lists of frames, for out
+	news  []*Conn    // those with news of their watchlists to be told
 
 	open atomic.Int64 // connections; read from outside
 }
@@ -142,16 +143,21 @@ func (w *worker) hold(sub *subscription, it *item) {
 	}
 }
 
-// send gathers a frame for a socket; flush hands it over.
+// send gathers a frame for a socket; flush hands it over. The list for it is
+// lent: a connection has one only while there is something in it.
 func (w *worker) send(c *Conn, frame []byte) {
 	if len(c.out) == 0 {
 		w.dirty = append(w.dirty, c)
+		if last := len(w.spare) - 1; last >= 0 && c.out == nil {
+			c.out, w.spare[last] = w.spare[last], nil
+			w.spare = w.spare[:last]
+		}
 	}
 	c.out = append(c.out, frame)
 }
 
-// keptFrames is how many gathered frames a connection keeps room for.
-const keptFrames = 16
+// keptFrames is how long a list of frames may have become and be lent again.
+const keptFrames = 1024
 
 func (w *worker) flush() {
 	for i, c := range w.dirty {
@@ -171,12 +177,11 @@ func (w *worker) flushConn(c *Conn) {
 			w.countSent(c)
 		}
 	}
-	if cap(c.out) > keptFrames {
-		c.out = nil
-	} else {
+	if cap(c.out) <= keptFrames {
 		clear(c.out)
-		c.out = c.out[:0]
+		w.spare = append(w.spare, c.out[:0])
 	}
+	c.out = nil
 	if err != nil {
 		w.close(c, protocol.OverCapacity(), SlowConsumer)
 	}
@@ -251,6 +256,7 @@ func (w *worker) sweep(now time.Time) {
 		w.probe(w.conns[i], now)
 	}
 	w.flush()
+	w.spare = nil // a burst may have needed many
 }
 
 func (w *worker) probe(c *Conn, now time.Time) {
