@@ -12,6 +12,10 @@ import (
 // room for another user. Nothing was changed.
 var ErrPresenceFull = errors.New("presence channel is full")
 
+// ErrFull is what State.Join answers when a channel has no room for another
+// subscriber. Nothing was changed.
+var ErrFull = errors.New("channel is full")
+
 // Join tells the State that a connection of this node subscribes to a channel.
 type Join struct {
 	Topic       Topic
@@ -19,6 +23,9 @@ type Join struct {
 	Member      *protocol.Member // who it is, on a presence channel; else nil
 	MaxMembers  int              // how many distinct users the channel may have; 0 = any
 	Counted     bool             // the subscribers are told how many they are
+
+	// MaxSubscribers is how many the channel may have over all nodes; 0 = any.
+	MaxSubscribers int
 }
 
 // Joined is what the subscriber must see.

@@ -1,0 +1,84 @@
+-- What the scripts that change occupancy share. What a node says is absolute, so
+-- saying it twice changes nothing; what follows from it is announced here.
+
+local function string_of(s) return #s .. ':' .. s end
+
+local function split(topic) return string.match(topic, '^([^:]*):(.*)$') end
+
+-- set notes a node's subscribers on a channel and returns those of all nodes.
+local function set(node, app, channel, n)
+  local topic = app .. ':' .. channel
+  local counts, refs, all = tag .. ':n:' .. topic, tag .. ':r:' .. node, tag .. ':subs:' .. app
+  local before = tonumber(redis.call('HGET', counts, node) or 0)
+  if n > 0 then
+    redis.call('HSET', counts, node, n)
+    redis.call('SADD', refs, topic)
+  else
+    redis.call('HDEL', counts, node)
+    if redis.call('EXISTS', tag .. ':h:' .. topic .. ':' .. node) == 0 then
+      redis.call('SREM', refs, topic)
+    end
+  end
+  local total = redis.call('HINCRBY', all, channel, n - before)
+  if total <= 0 then
+    redis.call('HDEL', all, channel)
+    redis.call('HDEL', tag .. ':counted', topic)
+  end
+  return total
+end
+
+-- enter puts a user of a node on the roster, and announces one who is new there.
+-- It returns false when there is no room.
+local function enter(node, app, channel, user, info, max)
+  local topic = app .. ':' .. channel
+  local members = tag .. ':m:' .. topic
+  if max > 0 and redis.call('HEXISTS', members, user) == 0
+    and redis.call('HLEN', members) >= max then
+    return false
+  end
+  redis.call('HSET', members, user, info)
+  if redis.call('SADD', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return true end
+  redis.call('SADD', tag .. ':r:' .. node, topic)
+  if redis.call('HINCRBY', tag .. ':w:' .. topic, user, 1) == 1 then
+    redis.call('HSET', tag .. ':users:' .. app, channel, redis.call('HLEN', members))
+    send(app, channel, 'i' .. string_of(user) .. info)
+  end
+  return true
+end
+
+-- exit takes a user of a node off the roster, and announces one who is gone from
+-- all nodes. While nodes come back after a loss nothing is announced: the user
+-- may be with one that has not said so yet. The roster that follows tells.
+local function exit(node, app, channel, user)
+  local topic = app .. ':' .. channel
+  if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
+  if redis.call('HINCRBY', tag .. ':w:' .. topic, user, -1) > 0 then return end
+  local members, users = tag .. ':m:' .. topic, tag .. ':users:' .. app
+  redis.call('HDEL', tag .. ':w:' .. topic, user)
+  redis.call('HDEL', members, user)
+  local left = redis.call('HLEN', members)
+  if left > 0 then
+    redis.call('HSET', users, channel, left)
+  else
+    redis.call('HDEL', users, channel)
+  end
+  if not settling then send(app, channel, 'o' .. string_of(user)) end
+end
+
+-- Up to busy subscribers are told at once how many they are, more of them once
+-- in an interval.
+local busy, interval = 100, 5000000
+
+-- count tells the subscribers how many they are, now or when it is time.
+local function count(app, channel, total)
+  if total <= 0 then return end
+  local topic, counted = app .. ':' .. channel, tag .. ':counted'
+  local last = tonumber(redis.call('HGET', counted, topic) or 0)
+  if total > busy and now - last < interval then
+    redis.call('ZADD', tag .. ':due', 'NX', digits(last + interval), topic)
+    return
+  end
+  redis.call('HSET', counted, topic, digits(now))
+  redis.call('ZREM', tag .. ':due', topic)
+  send(app, channel, 'c' .. total)
+end

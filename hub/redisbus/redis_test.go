@@ -1,0 +1,139 @@
+package redisbus_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"channels/hub/contract"
+	"channels/hub/redisbus"
+)
+
+// server is a redis-server process on a port of its own.
+type server struct {
+	t    *testing.T
+	port int
+	args []string
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func newServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, port: freePort(t), dir: t.TempDir()}
+	s.args = append([]string{
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
+	}, args...)
+	s.start()
+	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := s.cmd
+	s.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	s.waitForPort(s.port)
+}
+
+func (s *server) waitForPort(port int) {
+	s.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("redis-server does not listen: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (s *server) kill() { _ = s.cmd.Process.Kill(); _ = s.cmd.Wait() }
+
+func (s *server) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.port) }
+
+// nextPort keeps the tests of this process off each other's ports.
+var nextPort atomic.Int32
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	nextPort.CompareAndSwap(0, int32(20000+os.Getpid()%5000*2))
+	for {
+		port := int(nextPort.Add(1))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
+	}
+}
+
+var prefixes atomic.Int32
+
+// openNodes joins so many nodes, to a cluster of their own on a shared Redis.
+func openNodes(t *testing.T, url string, count int) []contract.Node {
+	t.Helper()
+	url += fmt.Sprintf("%sprefix=test%d", separator(url), prefixes.Add(1))
+	nodes := make([]contract.Node, count)
+	for i := range nodes {
+		b := open(t, url)
+		nodes[i] = contract.Node{Bus: b, State: b}
+	}
+	return nodes
+}
+
+func separator(url string) string {
+	for _, c := range url {
+		if c == '?' {
+			return "&"
+		}
+	}
+	return "?"
+}
+
+func open(t *testing.T, url string) *redisbus.Bus {
+	t.Helper()
+	config, err := redisbus.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := redisbus.Open(context.Background(), redisbus.Options{Config: config, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		b.Close(ctx)
+	})
+	return b
+}
+
+func testLog(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+func TestStandalone(t *testing.T) {
+	s := newServer(t)
+	nodes := func(t *testing.T) []contract.Node { return openNodes(t, s.url(), 3) }
+	t.Run("bus", func(t *testing.T) { contract.Bus(t, nodes) })
+	t.Run("state", func(t *testing.T) { contract.State(t, nodes) })
+}

@@ -1,0 +1,273 @@
+package redisbus
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// mode is how Redis is run.
+type mode int
+
+const (
+	standalone mode = iota
+	sentinel
+	cluster
+)
+
+// Config says where Redis is and how to use it. ParseURL makes one.
+type Config struct {
+	mode    mode
+	network string
+	addrs   []string // of the servers, or of the sentinels
+	master  string   // the name that sentinels know
+	db      int
+
+	username, password                 string
+	sentinelUsername, sentinelPassword string
+
+	tls    *tls.Config // nil = plain
+	prefix string
+}
+
+// ParseURL reads an address:
+//
+//	redis://[user:password@]host[:port][/db]
+//	redis+sentinel://[user:password@]host[:port][,host…]/master[/db]
+//	redis+cluster://[user:password@]host[:port][,host…]
+//	unix:///path/to/redis.sock
+//
+// with rediss in place of redis for TLS, and after a question mark: prefix, which
+// starts every key (default "channels"); db, for a Unix socket; ca_file,
+// cert_file, key_file, server_name and skip_verify=true, for TLS;
+// sentinel_user and sentinel_password.
+func ParseURL(s string) (Config, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return Config{}, errors.New("must be a URL such as redis://127.0.0.1:6379") // err may hold the password
+	}
+	c := Config{network: "tcp", username: u.User.Username()}
+	c.password, _ = u.User.Password()
+	scheme, kind, _ := strings.Cut(u.Scheme, "+")
+	switch {
+	case u.Scheme == "unix":
+		c.network, c.addrs = "unix", []string{u.Path}
+	case scheme != "redis" && scheme != "rediss":
+		return Config{}, fmt.Errorf("scheme %q: must be redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster or unix", u.Scheme)
+	default:
+		if err := c.place(kind, u); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, c.options(scheme == "rediss", u.Query())
+}
+
+// place reads hosts and path.
+func (c *Config) place(kind string, u *url.URL) error {
+	path := strings.Split(strings.Trim(u.Path, "/"), "/")
+	if path[0] == "" {
+		path = nil
+	}
+	port := "6379"
+	switch kind {
+	case "":
+	case "sentinel":
+		c.mode, port = sentinel, "26379"
+		if len(path) == 0 {
+			return errors.New("a sentinel URL names the master: redis+sentinel://host:26379/mymaster")
+		}
+		c.master, path = path[0], path[1:]
+	case "cluster":
+		c.mode = cluster
+		if len(path) > 0 {
+			return errors.New("a cluster has only database 0, so its URL has no path")
+		}
+	default:
+		return fmt.Errorf("scheme %q: must be redis, redis+sentinel or redis+cluster", u.Scheme)
+	}
+	if err := c.database(path); err != nil {
+		return err
+	}
+	return c.hosts(strings.Split(u.Host, ","), port)
+}
+
+func (c *Config) database(path []string) error {
+	if len(path) == 0 {
+		return nil
+	}
+	n, err := strconv.Atoi(path[0])
+	if err != nil || n < 0 || len(path) > 1 {
+		return fmt.Errorf("path %q: must be the number of a database", strings.Join(path, "/"))
+	}
+	c.db = n
+	return nil
+}
+
+func (c *Config) hosts(hosts []string, port string) error {
+	for _, host := range hosts {
+		if host == "" {
+			return errors.New("a host is missing")
+		}
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+		c.addrs = append(c.addrs, host)
+	}
+	if c.mode == standalone && len(c.addrs) > 1 {
+		return errors.New("several hosts need redis+sentinel or redis+cluster")
+	}
+	return nil
+}
+
+// prefixForm keeps braces and spaces out of keys.
+var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
+
+// options reads what stands after the question mark.
+func (c *Config) options(secure bool, query url.Values) error {
+	c.prefix = "channels"
+	var files tlsFiles
+	for name := range query {
+		value := query.Get(name)
+		var err error
+		switch name {
+		case "prefix":
+			c.prefix = value
+			if !prefixForm.MatchString(value) {
+				err = errors.New("must be letters, digits and _.:- only")
+			}
+		case "db":
+			err = c.database([]string{value})
+		case "sentinel_user":
+			c.sentinelUsername = value
+		case "sentinel_password":
+			c.sentinelPassword = value
+		case "ca_file", "cert_file", "key_file", "server_name", "skip_verify":
+			err = files.set(name, value)
+			if !secure {
+				err = errors.New("is for TLS, with the scheme rediss")
+			}
+		default:
+			err = errors.New("is not known; known are prefix, db, ca_file, cert_file, key_file, server_name, skip_verify, sentinel_user and sentinel_password")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if !secure {
+		return nil
+	}
+	var err error
+	c.tls, err = files.config()
+	return err
+}
+
+// tlsFiles are the settings of TLS as they are written.
+type tlsFiles struct {
+	ca, cert, key, serverName string
+	skipVerify                bool
+}
+
+func (f *tlsFiles) set(name, value string) (err error) {
+	switch name {
+	case "ca_file":
+		f.ca = value
+	case "cert_file":
+		f.cert = value
+	case "key_file":
+		f.key = value
+	case "server_name":
+		f.serverName = value
+	case "skip_verify":
+		if f.skipVerify, err = strconv.ParseBool(value); err != nil {
+			return errors.New("must be true or false")
+		}
+	}
+	return nil
+}
+
+func (f *tlsFiles) config() (*tls.Config, error) {
+	c := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         f.serverName,
+		InsecureSkipVerify: f.skipVerify, //nolint:gosec // asked for by name
+	}
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: no certificate in %s", f.ca)
+		}
+	}
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("cert_file and key_file go together")
+	}
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file, key_file: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// String tells where Redis is, without secrets.
+func (c Config) String() string {
+	kind := [...]string{"", " (sentinel, master " + c.master + ")", " (cluster)"}[c.mode]
+	return strings.Join(c.addrs, ",") + kind
+}
+
+const (
+	dialTimeout = 2 * time.Second
+	// commandTimeout is how long an answer may take.
+	commandTimeout = 2 * time.Second
+	// doneBy is how late a script may start. What has not been answered in
+	// commandTimeout is therefore not going to happen any more.
+	doneBy = 1500 * time.Millisecond
+)
+
+// open returns a client. Nothing is tried twice behind our back: a publish that
+// was carried out, but whose answer was lost, must not be carried out again.
+func (c Config) open() redis.UniversalClient {
+	const poolSize = 16
+	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	switch c.mode {
+	case cluster:
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: c.addrs, Username: c.username, Password: c.password, TLSConfig: c.tls, Protocol: 2,
+			MaxRetries: -1, MaxRedirects: -1, DialerRetries: 1, DialTimeout: dialTimeout,
+			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize,
+			ClusterStateReloadInterval: 2 * time.Second, DisableIdentity: true, MaintNotificationsConfig: quiet,
+		})
+	case sentinel:
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: c.master, SentinelAddrs: c.addrs,
+			SentinelUsername: c.sentinelUsername, SentinelPassword: c.sentinelPassword,
+			Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
+			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize, DisableIdentity: true,
+		})
+	default:
+		return redis.NewClient(&redis.Options{
+			Network: c.network, Addr: c.addrs[0],
+			Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
+			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize,
+			DisableIdentity: true, MaintNotificationsConfig: quiet,
+		})
+	}
+}

@@ -1,0 +1,153 @@
+package redisbus
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// kind is the first byte of a message's body, as nodes and scripts write it.
+type kind byte
+
+const (
+	eventKind     kind = 'e' // who does not receive it, then the frame
+	enteredKind   kind = 'i' // user, then user info
+	leftKind      kind = 'o' // user
+	terminateKind kind = 't' // user
+	countKind     kind = 'c' // how many subscribers, in digits
+	rosterKind    kind = 'r' // user and user info of each, all there are
+)
+
+// seqDigits is the length of a sequence number, which stands before the body in
+// what is published. Microseconds since 1970 have so many digits until 2286.
+const seqDigits = 16
+
+var errMalformed = errors.New("malformed message")
+
+// bodyOf returns the body of a message that a node publishes, and where in it
+// the frame starts.
+func bodyOf(m hub.Message) (body string, frameAt int) {
+	var b strings.Builder
+	b.Grow(len(m.Frame) + len(m.Exclude) + len(m.User) + 8)
+	if m.Signal == hub.Terminate {
+		b.WriteByte(byte(terminateKind))
+		writeString(&b, m.User)
+	} else {
+		b.WriteByte(byte(eventKind))
+		writeString(&b, m.Exclude)
+	}
+	frameAt = b.Len()
+	b.Write(m.Frame)
+	return b.String(), frameAt
+}
+
+// writeString writes a string with its length before it, as in "3:abc".
+func writeString(b *strings.Builder, s string) {
+	b.WriteString(strconv.Itoa(len(s)))
+	b.WriteByte(':')
+	b.WriteString(s)
+}
+
+// cutString reads what writeString has written, and returns what follows.
+func cutString(s string) (value, rest string, err error) {
+	digits, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return "", "", fmt.Errorf("%w: a length is missing", errMalformed)
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 0 || n > len(rest) {
+		return "", "", fmt.Errorf("%w: length %.20q", errMalformed, digits)
+	}
+	return rest[:n], rest[n:], nil
+}
+
+// cutSeq takes the sequence number off what was published.
+func cutSeq(payload string) (seq uint64, body string, err error) {
+	if len(payload) < seqDigits {
+		return 0, "", fmt.Errorf("%w: no sequence number", errMalformed)
+	}
+	seq, err = strconv.ParseUint(payload[:seqDigits], 10, 64)
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: sequence number %q", errMalformed, payload[:seqDigits])
+	}
+	return seq, payload[seqDigits:], nil
+}
+
+// bulletin is a message's body, understood.
+type bulletin struct {
+	kind    kind
+	user    string // whom it is about, or who does not receive it
+	rest    string // frame, user info, number
+	members []protocol.Member
+}
+
+func parseBody(body string) (bulletin, error) {
+	if body == "" {
+		return bulletin{}, fmt.Errorf("%w: empty", errMalformed)
+	}
+	b := bulletin{kind: kind(body[0]), rest: body[1:]}
+	var err error
+	switch b.kind {
+	case eventKind, enteredKind, leftKind, terminateKind:
+		b.user, b.rest, err = cutString(b.rest)
+	case rosterKind:
+		b.members, err = parseMembers(b.rest)
+	case countKind:
+	default:
+		err = fmt.Errorf("%w: of kind %q", errMalformed, body[0])
+	}
+	return b, err
+}
+
+func parseMembers(s string) ([]protocol.Member, error) {
+	var members []protocol.Member
+	for s != "" {
+		id, rest, err := cutString(s)
+		if err != nil {
+			return nil, err
+		}
+		info, rest, err := cutString(rest)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, member(id, info))
+		s = rest
+	}
+	return members, nil
+}
+
+// member keeps the difference between no user info and an empty one out of
+// Redis: there is no empty JSON value.
+func member(id, info string) protocol.Member {
+	m := protocol.Member{ID: id}
+	if info != "" {
+		m.Info = []byte(info)
+	}
+	return m
+}
+
+// message is what the hub is told of an event, an arrival or a departure.
+func (b bulletin) message(t hub.Topic, seq uint64) hub.Message {
+	m := hub.Message{Topic: t, Seq: seq}
+	switch b.kind {
+	case eventKind:
+		m.Frame, m.Exclude = []byte(b.rest), b.user
+	case terminateKind:
+		m.Signal, m.User = hub.Terminate, b.user
+	case enteredKind:
+		m.Signal, m.User = hub.Entered, b.user
+		m.Frame = protocol.MemberAddedFrame(t.Channel, b.user, member(b.user, b.rest).Info)
+	case leftKind:
+		m.Signal, m.User = hub.Left, b.user
+		m.Frame = protocol.MemberRemovedFrame(t.Channel, b.user)
+	case countKind:
+		n, _ := strconv.Atoi(b.rest) // digits, since a script wrote them
+		m.Frame = protocol.SubscriptionCountFrame(t.Channel, n)
+	case rosterKind: // is taken apart by the roster
+	}
+	return m
+}
