@@ -91,7 +91,7 @@ func New(o Options) *Hub {
 	}
 	h.registry.workers = h.workers
 	for _, app := range h.byID {
-		h.usage[app] = &usage{sent: make([]sent, count)}
+		h.usage[app] = &usage{sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
 	}
 	for _, w := range h.workers {
 		h.done.Go(func() { w.run(running.Done(), sweepInterval(o.Apps)) })
@@ -134,8 +134,8 @@ func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
 // AppByID returns the app with an id, nil when there is none.
 func (h *Hub) AppByID(id string) *App { return h.byID[id] }
 
-// Connect takes a new client in, and greets it. An error is a protocol.Fault to
-// close the socket with.
+// Connect takes a new client in, and greets it. It waits for the State where the
+// app has a quota. An error is a protocol.Fault to close the socket with.
 func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 	if err := h.reserve(app); err != nil {
 		return nil, err
@@ -163,9 +163,13 @@ func (h *Hub) reserve(app *App) error {
 	if app.AuthorizedConnections {
 		return nil // counted when it is authorized
 	}
-	if !h.usage[app].reserve(app) {
+	quota := h.usage[app].quota
+	answer := make(chan error, 1)
+	quota.take(func(err error) { answer <- err })
+	if err := <-answer; err != nil {
+		quota.put()
 		h.open.Add(-1)
-		return protocol.OverQuota()
+		return err
 	}
 	return nil
 }
@@ -174,21 +178,23 @@ func (h *Hub) released(c *Conn) {
 	h.open.Add(-1)
 	c.usage.closed.Add(1)
 	if c.authorized || !c.app.AuthorizedConnections {
-		c.usage.connections.Add(-1)
+		c.usage.quota.put()
 	}
-}
-
-// reserve counts one of the app's connections in, unless its quota is used up.
-func (u *usage) reserve(app *App) bool {
-	if n := u.connections.Add(1); app.MaxConnections > 0 && n > int64(app.MaxConnections) {
-		u.connections.Add(-1)
-		return false
-	}
-	return true
 }
 
 // Connections returns how many sockets are open on this node.
 func (h *Hub) Connections() int { return int(h.open.Load()) }
+
+// WaitForRoom returns once the workers can take more messages, or with ctx's
+// error. A bus that has messages to hand over calls it first.
+func (h *Hub) WaitForRoom(ctx context.Context) error {
+	for _, w := range h.workers {
+		if err := w.mailbox.waitForRoom(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Err is nil while events can be carried, as far as is known.
 func (h *Hub) Err() error { return h.bus.Err() }

@@ -20,6 +20,10 @@ func (m *Memory) Join(j Join, done func(Joined, error)) {
 
 func (s *memoryShard) join(j Join) (Joined, error) {
 	ch := s.channel(j.Topic)
+	if j.MaxSubscribers > 0 && j.Subscribers > max(ch.subscribers, j.MaxSubscribers) {
+		s.forgetIfIdle(j.Topic, ch)
+		return Joined{}, ErrFull
+	}
 	if j.Member != nil {
 		if err := s.enter(ch, j); err != nil {
 			s.forgetIfIdle(j.Topic, ch)

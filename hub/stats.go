@@ -61,7 +61,7 @@ func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(f,
 
 // usage counts what an app uses of this node.
 type usage struct {
-	connections atomic.Int64 // against the quota
+	quota *quota
 
 	opened           atomic.Uint64
 	closed           atomic.Uint64

@@ -117,11 +117,26 @@ func (w *worker) authorize(c *Conn) {
 	if c.authorized {
 		return
 	}
-	if c.app.AuthorizedConnections && !c.usage.reserve(c.app) {
-		w.close(c, protocol.OverQuota(), Quota)
+	c.authorized = true
+	if c.app.AuthorizedConnections {
+		c.usage.quota.take(func(err error) {
+			if err != nil {
+				w.put(func(w *worker) { w.overQuota(c, asFault(err)) })
+			}
+		})
+	}
+}
+
+// overQuota closes a connection that was not counted.
+func (w *worker) overQuota(c *Conn, f protocol.Fault) {
+	if c.closed { // and so given back
 		return
 	}
-	c.authorized = true
+	reason := Quota
+	if f.Code != protocol.CodeOverQuota {
+		reason = Backend
+	}
+	w.close(c, f, reason)
 }
 
 // userSignal is told what happens on a user's status channel.

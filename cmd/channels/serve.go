@@ -22,18 +22,22 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 
 	metrics := server.NewMetrics()
-	memory := hub.NewMemory()
-	defer memory.Close()
+	backend, err := openBackend(ctx, s, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer backend.close()
 	engine := hub.New(hub.Options{
 		Apps:           s.Apps,
-		Bus:            memory,
-		State:          memory,
+		Bus:            backend.bus,
+		State:          backend.state,
 		MailboxBytes:   s.Limits.MailboxBytes,
 		MaxHeldBytes:   s.Limits.MaxQueueBytesPerConnection,
 		MaxConnections: ceiling,
 		Delivered:      metrics.Delivered,
 	})
 	defer engine.Close()
+	backend.engine.Store(engine)
 
 	front := server.New(server.Options{
 		Hub:             engine,
@@ -46,6 +50,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
 
 		Metrics: metrics,
+		Ready:   backend.ready,
 		Welcome: welcomeApp(s),
 	})
 	l, err := listen(ctx, s, log)

@@ -181,8 +181,12 @@ func TestMistakes(t *testing.T) {
 		},
 		"one address for both": {args: []string{"--ops-listen", "127.0.0.1:6001"}, want: []string{"ops_listen: 127.0.0.1:6001: must differ from listen"}},
 		"what is not supported": {
-			args: []string{"--redis", "redis://:very-secret@localhost"}, file: apps + ", webhooks: []}\n",
-			want: []string{"--redis: several nodes over Redis are not supported", "apps[0].webhooks (line 2): webhooks are not supported"},
+			file: apps + ", webhooks: []}\n",
+			want: []string{"apps[0].webhooks (line 2): webhooks are not supported"},
+		},
+		"a Redis that is none": {
+			args: []string{"--redis", "http://:very-secret@localhost"}, env: map[string]string{"CHANNELS_REDIS_URL": "redis://:very-secret@localhost/x"},
+			want: []string{`--redis: scheme "http": must be redis`, `CHANNELS_REDIS_URL: path "x": must be the number of a database`},
 		},
 		"a secret without a space":  {file: "apps:\n  - {id: 1, key: one, secret:very-secret}\n", want: []string{"apps[0].secret (line 2): needs a space after the colon", "apps[0].secret: is missing"}},
 		"a secret like an alias":    {file: "apps:\n  - {id: 1, key: one, secret: *very-secret}\n", want: []string{"config: is not YAML: a value that begins with * needs quotes"}},

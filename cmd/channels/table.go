@@ -25,7 +25,7 @@ func serverSettings() []setting[Settings] {
 		{name: "ops_listen", flag: true, fallback: "127.0.0.1:9601", meaning: "address for /metrics, /livez, /readyz and /debug/pprof/; off = none",
 			field: func(s *Settings) value { return address{&s.OpsListen} }},
 		{name: "redis", env: "CHANNELS_REDIS_URL", flag: true, meaning: "URL of the Redis that nodes share; none = one node, all in memory",
-			secret: true, field: func(*Settings) value { return unsupported{redisUnsupported} }},
+			secret: true, field: func(s *Settings) value { return redisURL{&s.Redis} }},
 		{name: "shutdown_grace", flag: true, fallback: "10s", meaning: "time over which sockets are closed at the end",
 			field: func(s *Settings) value { return duration{&s.ShutdownGrace, 0} }},
 		{name: "log_level", flag: true, fallback: "info", meaning: "debug, info, warn or error",

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"channels/hub/redisbus"
 )
 
 // value fills a field from text, as it is written in a file, the environment or
@@ -58,6 +60,20 @@ func (v appKey) set(s string) error {
 	return nil
 }
 func (v appKey) String() string { return *v.to }
+
+// redisURL is where Redis is; it holds a password.
+type redisURL struct{ to *string }
+
+func (v redisURL) set(s string) error {
+	if s != "" {
+		if _, err := redisbus.ParseURL(s); err != nil {
+			return err
+		}
+	}
+	*v.to = s
+	return nil
+}
+func (v redisURL) String() string { return *v.to }
 
 type boolean struct{ to *bool }
 

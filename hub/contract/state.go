@@ -23,6 +23,7 @@ func State(t *testing.T, open Open) {
 		"the roster holds everybody":              stateRoster,
 		"newer info replaces older":               stateReplacesInfo,
 		"a full channel takes nobody new":         stateFull,
+		"subscribers can be limited":              stateLimits,
 		"the answer has its place in the order":   stateOrder,
 		"the last event is cached":                stateCaches,
 		"a cached event expires":                  stateExpires,
@@ -224,6 +225,35 @@ func stateFull(t *testing.T, nodes []Node) {
 	}
 	if got := fence(t, nodes[0], r, topic(room)); len(got) != 1 {
 		t.Errorf("announced %v, want ann only", names(t, got))
+	}
+}
+
+func stateLimits(t *testing.T, nodes []Node) {
+	to := topic("limited")
+	at := func(n Node, subscribers int) error {
+		_, err := join(t, n, hub.Join{Topic: to, Subscribers: subscribers, MaxSubscribers: 2})
+		return err
+	}
+	first, other := nodes[0], last(nodes)
+	mine := 1 // of other, which may be first
+	if err := at(first, 1); err != nil {
+		t.Fatal(err)
+	}
+	if len(nodes) == 1 {
+		mine = 2
+	}
+	if err := at(other, mine); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+	if err := at(other, mine+1); !errors.Is(err, hub.ErrFull) {
+		t.Errorf("the third: got %v, want ErrFull", err)
+	}
+	if got := channel(t, first, to).Subscribers; got != 2 {
+		t.Errorf("%d subscribers, want 2", got)
+	}
+	leave(t, other, hub.Leave{Topic: to, Subscribers: mine - 1})
+	if err := at(other, mine); err != nil {
+		t.Errorf("when there was room again: %v", err)
 	}
 }
 

@@ -102,7 +102,7 @@ func (f *feed) run(ctx context.Context) {
 			continue // nothing left to listen to
 		}
 		f.bus.stats.reconnects.Add(1)
-		f.bus.log.Warn("a connection that messages come by has ended", "connection", f.index, "error", err)
+		f.bus.log.Warn("a connection by which messages come has ended", "connection", f.index, "error", err)
 		select {
 		case <-time.After(f.delay()):
 		case <-ctx.Done():

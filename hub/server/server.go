@@ -31,6 +31,9 @@ type Options struct {
 	// Linux. It is meant for tests.
 	GoroutineReaders bool
 
+	// Ready is why this node should be given no clients; nil = as the hub says.
+	Ready func() error
+
 	// Metrics is filled in with what this server does; nil = one of its own.
 	Metrics *Metrics
 
@@ -47,6 +50,7 @@ type Server struct {
 	maxBody int
 	welcome *hub.App
 	buffers *buffers
+	ready   func() error
 	metrics *Metrics
 	ok      prometheus.Counter // answers with status 200
 	traffic map[*hub.App]*appTraffic
@@ -72,11 +76,15 @@ func New(o Options) *Server {
 		maxBody: o.MaxRequestBytes,
 		welcome: o.Welcome,
 		buffers: newBuffers(),
+		ready:   o.Ready,
 		metrics: o.Metrics,
 		traffic: newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
 		knocks:  handshakes{perSecond: o.HandshakesPerSecond},
 
 		requestsPerSecond: o.RequestsPerSecond,
+	}
+	if s.ready == nil {
+		s.ready = o.Hub.Err
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics()

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"channels/hub"
+	"channels/hub/redisbus"
+	"channels/hub/server"
+)
+
+// backend is what carries events and holds the state: this process, or Redis.
+type backend struct {
+	bus   hub.Bus
+	state hub.State
+	ready func() error // why the node should be given no clients; nil = as the bus says
+	close func()
+
+	engine atomic.Pointer[hub.Hub] // set once there is one; the bus asks it for room
+}
+
+// leaveTimeout is how long the node may take to tell the others that it goes.
+const leaveTimeout = 5 * time.Second
+
+func openBackend(ctx context.Context, s Settings, metrics *server.Metrics, log *slog.Logger) (*backend, error) {
+	if s.Redis == "" {
+		memory := hub.NewMemory()
+		return &backend{bus: memory, state: memory, close: memory.Close}, nil
+	}
+	config, err := redisbus.ParseURL(s.Redis)
+	if err != nil {
+		return nil, err
+	}
+	b := new(backend)
+	bus, err := redisbus.Open(ctx, redisbus.Options{Config: config, Log: log, Room: b.room})
+	if err != nil {
+		return nil, err
+	}
+	metrics.Registry().MustRegister(busCollector{bus, busMetrics()})
+	b.bus, b.state, b.ready = bus, bus, bus.Ready
+	b.close = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+		defer cancel()
+		bus.Close(ctx)
+	}
+	log.Info("joined the cluster", "redis", config.String())
+	return b, nil
+}
+
+func (b *backend) room(ctx context.Context) error {
+	if engine := b.engine.Load(); engine != nil {
+		return engine.WaitForRoom(ctx)
+	}
+	return nil
+}
