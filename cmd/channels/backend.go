@@ -13,10 +13,12 @@ import (
 
 // backend is what carries events and holds the state: this process, or Redis.
 type backend struct {
+	name  string // for the log
 	bus   hub.Bus
 	state hub.State
 	ready func() error // why the node should be given no clients; nil = as the bus says
 	close func()
+	alarm error // what the operator should hear of; nil = nothing
 
 	engine atomic.Pointer[hub.Hub] // set once there is one; the bus asks it for room
 }
@@ -27,25 +29,24 @@ const leaveTimeout = 5 * time.Second
 func openBackend(ctx context.Context, s Settings, metrics *server.Metrics, log *slog.Logger) (*backend, error) {
 	if s.Redis == "" {
 		memory := hub.NewMemory()
-		return &backend{bus: memory, state: memory, close: memory.Close}, nil
+		return &backend{name: "none", bus: memory, state: memory, close: memory.Close}, nil
 	}
 	config, err := redisbus.ParseURL(s.Redis)
 	if err != nil {
 		return nil, err
 	}
-	b := new(backend)
+	b := &backend{name: config.String()}
 	bus, err := redisbus.Open(ctx, redisbus.Options{Config: config, Log: log, Room: b.room})
 	if err != nil {
 		return nil, err
 	}
 	metrics.Registry().MustRegister(busCollector{bus, busMetrics()})
-	b.bus, b.state, b.ready = bus, bus, bus.Ready
+	b.bus, b.state, b.ready, b.alarm = bus, bus, bus.Ready, bus.Warning()
 	b.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 		defer cancel()
 		bus.Close(ctx)
 	}
-	log.Info("joined the cluster", "redis", config.String())
 	return b, nil
 }
 
@@ -54,4 +55,11 @@ func (b *backend) room(ctx context.Context) error {
 		return engine.WaitForRoom(ctx)
 	}
 	return nil
+}
+
+// warn tells what there is to be told, once the server is up.
+func (b *backend) warn(log *slog.Logger) {
+	if b.alarm != nil {
+		log.Warn("redis may not be set up as it should", "error", b.alarm)
+	}
 }

@@ -33,6 +33,8 @@ func busMetrics() []busMetric {
 			func(s redisbus.Stats) float64 { return s.Publish.Seconds() }),
 		made("messages_total", "Messages that came from Redis.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Messages) }),
+		made("received_bytes_total", "Bytes of messages that came from Redis.", counter,
+			func(s redisbus.Stats) float64 { return float64(s.Bytes) }),
 		made("reconnects_total", "Connections by which messages come that had to be replaced.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Reconnects) }),
 		made("gaps_total", "Breaks, by partition, after which messages had been missed.", counter,

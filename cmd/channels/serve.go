@@ -61,7 +61,8 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	front.SetPort(l.port)
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
-		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps))
+		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
+	backend.warn(log)
 	if limitErr != nil {
 		log.Warn("open-file limit not raised", "error", limitErr)
 	}

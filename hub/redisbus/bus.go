@@ -46,6 +46,8 @@ type Bus struct {
 	clearing  [partitions]atomic.Bool  // the dead are being cleared away
 	stats     stats
 
+	warning error // that the operator should hear of
+
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -79,6 +81,9 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	}
 	return b, nil
 }
+
+// Warning is what could not be checked when the Bus was opened, or nil.
+func (b *Bus) Warning() error { return b.warning }
 
 func (b *Bus) start(ctx context.Context) error {
 	for i := range b.lanes {

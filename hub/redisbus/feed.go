@@ -3,7 +3,9 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -365,29 +367,39 @@ func (f *feed) counted(ctx context.Context, l *line, p *part) {
 
 // message takes what was published.
 func (f *feed) message(channel, payload string) error {
-	seq, body, err := cutSeq(payload)
-	if err != nil {
-		return err
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.parts[channel]; p != nil {
-		f.heard, f.backoff = time.Now(), 0
-		if p.ready {
-			p.mark = max(p.mark, seq)
-		}
-		return nil
+		return f.canary(p, payload)
+	}
+	seq, body, err := cutSeq(payload)
+	if err != nil {
+		return err
 	}
 	t := f.topics[channel]
 	if t == nil {
 		return nil
 	}
-	f.bus.stats.received(seq, f.bus.skew[t.part.index].Load())
+	f.bus.stats.received(seq, len(body), f.bus.skew[t.part.index].Load())
 	if !t.part.ready {
 		return t.part.keep(arrival{channel, seq, body})
 	}
 	t.part.mark = max(t.part.mark, seq)
 	return t.deliver(seq, body)
+}
+
+// canary takes the node's own sign of life, which says how far the partition was
+// when it was sent.
+func (f *feed) canary(p *part, payload string) error {
+	seq, err := strconv.ParseUint(payload, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%w: canary %q", errMalformed, payload)
+	}
+	f.heard, f.backoff = time.Now(), 0
+	if p.ready {
+		p.mark = max(p.mark, seq)
+	}
+	return nil
 }
 
 func (p *part) keep(a arrival) error {

@@ -36,7 +36,7 @@ func (b *Bus) checkServer(ctx context.Context) error {
 func (b *Bus) checkEviction(ctx context.Context, c *redis.Client) error {
 	settings, err := c.ConfigGet(ctx, "maxmemory-policy").Result()
 	if isReply(err) {
-		b.log.Warn("cannot see what redis does when it is full: maxmemory-policy must be noeviction", "error", err)
+		b.warning = fmt.Errorf("cannot see what redis does when it is full: its maxmemory-policy must be noeviction: %w", err)
 		return nil
 	}
 	if err != nil {

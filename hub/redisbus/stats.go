@@ -17,6 +17,7 @@ type Stats struct {
 	Publish   time.Duration // that the last publish took
 
 	Messages   uint64 // that came from Redis
+	Bytes      uint64 // of their bodies
 	Reconnects uint64 // connections by which messages come that were replaced
 	Gaps       uint64 // breaks, by partition, after which messages had been missed
 	Refilled   uint64 // missed messages that were read from the log
@@ -29,7 +30,7 @@ type Stats struct {
 
 // stats counts.
 type stats struct {
-	reconnects, gaps, refilled, lost, fences, doubts, messages, unknown, refused atomic.Uint64
+	reconnects, gaps, refilled, lost, fences, doubts, messages, bytes, unknown, refused atomic.Uint64
 
 	lag        atomic.Int64 // µs
 	publishing atomic.Int64 // µs
@@ -50,6 +51,7 @@ func (b *Bus) Stats() Stats {
 		Lag:        time.Duration(s.lag.Load()) * time.Microsecond,
 		Publish:    time.Duration(s.publishing.Load()) * time.Microsecond,
 		Messages:   s.messages.Load(),
+		Bytes:      s.bytes.Load(),
 		Reconnects: s.reconnects.Load(),
 		Gaps:       s.gaps.Load(),
 		Refilled:   s.refilled.Load(),
@@ -73,8 +75,9 @@ func (s *stats) published(began time.Time, err error) {
 }
 
 // received notes a message, whose number is Redis's time.
-func (s *stats) received(seq uint64, skew int64) {
+func (s *stats) received(seq uint64, bytes int, skew int64) {
 	s.messages.Add(1)
+	s.bytes.Add(uint64(bytes))
 	if skew != 0 {
 		s.lag.Store(max(0, time.Now().UnixMicro()+skew-int64(seq)))
 	}
