@@ -25,6 +25,7 @@ func State(t *testing.T, open Open) {
 		"a full channel takes nobody new":         stateFull,
 		"subscribers can be limited":              stateLimits,
 		"the answer has its place in the order":   stateOrder,
+		"subscribers are told their number":       stateTellsCount,
 		"the last event is cached":                stateCaches,
 		"a cached event expires":                  stateExpires,
 		"the cache outlives the subscribers":      stateCacheOutlives,
@@ -267,6 +268,25 @@ func stateOrder(t *testing.T, nodes []Node) {
 		if is := name(t, m.Frame); contained != (is != "after") {
 			t.Errorf("%s has number %d, the answer %d", is, m.Seq, joined.Seq)
 		}
+	}
+}
+
+func stateTellsCount(t *testing.T, nodes []Node) {
+	to := topic("told")
+	r := follow(t, nodes[0], to)
+	joined := mustJoin(t, last(nodes), hub.Join{Topic: to, Subscribers: 1, Counted: true})
+	first := r.wait(t, 1)[0]
+	if want := protocol.SubscriptionCountFrame("told", 1); string(first.Frame) != string(want) {
+		t.Errorf("got %q, want %q", first.Frame, want)
+	}
+	if first.Seq <= joined.Seq {
+		t.Error("the count comes ahead of the acknowledgement")
+	}
+	mustJoin(t, last(nodes), hub.Join{Topic: to, Subscribers: 2, Counted: true})
+	leave(t, last(nodes), hub.Leave{Topic: to, Subscribers: 1, Counted: true})
+	got := r.wait(t, 3)
+	if want := protocol.SubscriptionCountFrame("told", 1); string(got[2].Frame) != string(want) {
+		t.Errorf("after the leave: got %q, want %q", got[2].Frame, want)
 	}
 }
 

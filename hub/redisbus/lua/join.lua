@@ -16,8 +16,10 @@ if ARGV[10] == '1' and not enter(me, app, channel, ARGV[11], ARGV[12], tonumber(
   return {'full'}
 end
 local total = set(me, app, channel, n)
+-- The subscriber is told the count behind its acknowledgement.
+local at = digits(seq)
 if ARGV[6] == '1' then count(app, channel, total) end
-local reply = {'ok', digits(seq), settling and '1' or '0',
+local reply = {'ok', at, settling and '1' or '0',
   redis.call('GET', tag .. ':x:' .. topic) or ''}
 if ARGV[7] == '1' then
   for _, word in ipairs(redis.call('HGETALL', tag .. ':m:' .. topic)) do
