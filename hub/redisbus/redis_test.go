@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"channels/hub"
 	"channels/hub/contract"
 	"channels/hub/redisbus"
+	"channels/protocol"
 )
 
 // server is a redis-server process on a port of its own.
@@ -131,9 +133,49 @@ func testLog(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
-func TestStandalone(t *testing.T) {
-	s := newServer(t)
-	nodes := func(t *testing.T) []contract.Node { return openNodes(t, s.url(), 3) }
-	t.Run("bus", func(t *testing.T) { contract.Bus(t, nodes) })
-	t.Run("state", func(t *testing.T) { contract.State(t, nodes) })
+func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}
+
+// receiver passes on what events say.
+type receiver struct{ heard chan string }
+
+func (r receiver) Receive(m hub.Message) {
+	e, err := protocol.ParseEvent(protocol.PayloadOf(m.Frame))
+	if err == nil {
+		r.heard <- e.Event
+	}
+}
+
+func (r receiver) Lost() { r.heard <- "lost" }
+
+// publish sends an event and waits for the answer.
+func publish(n contract.Node, to hub.Topic, name string) error {
+	done := make(chan error, 1)
+	n.Bus.Publish(hub.Message{Topic: to, Frame: protocol.EventFrame(name, to.Channel, []byte(`"{}"`), "")},
+		func(err error) { done <- err })
+	return <-done
+}
+
+// within requires that something becomes true before patience is over.
+func within(t testing.TB, what string, true func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !true() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (s *server) host() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+func (s *server) cli(command ...string) string {
+	s.t.Helper()
+	out, err := exec.Command("redis-cli", append([]string{"-p", strconv.Itoa(s.port)}, command...)...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("redis-cli %v: %v: %s", command, err, out)
+	}
+	return string(out)
 }

@@ -1,0 +1,183 @@
+package redisbus_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"channels/hub"
+	"channels/hub/contract"
+	"channels/hub/redisbus"
+)
+
+// suites runs the contracts over nodes on one Redis.
+func suites(t *testing.T, url string) {
+	t.Helper()
+	nodes := func(t *testing.T) []contract.Node { return openNodes(t, url, 3) }
+	t.Run("bus", func(t *testing.T) { contract.Bus(t, nodes) })
+	t.Run("state", func(t *testing.T) { contract.State(t, nodes) })
+}
+
+func TestStandalone(t *testing.T) { suites(t, newServer(t).url()) }
+
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redis.sock")
+	s := newServer(t, "--unixsocket", path)
+	contract.Bus(t, func(t *testing.T) []contract.Node { return openNodes(t, "unix://"+path+"?db=3", 2) })
+	if got := s.cli("info", "keyspace"); !strings.Contains(got, "db3:") {
+		t.Errorf("nothing in database 3: %s", got)
+	}
+}
+
+func TestCluster(t *testing.T) {
+	var hosts []string
+	for range 3 {
+		hosts = append(hosts, newServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000").host())
+	}
+	out, err := exec.Command("redis-cli", append([]string{"--cluster", "create", "--cluster-yes"}, hosts...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli --cluster create: %v: %s", err, out)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for _, host := range hosts {
+		_, port, _ := net.SplitHostPort(host)
+		for {
+			out, _ := exec.Command("redis-cli", "-p", port, "cluster", "info").Output()
+			if strings.Contains(string(out), "cluster_state:ok") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the cluster does not come up: %s", out)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	suites(t, "redis+cluster://"+strings.Join(hosts, ","))
+}
+
+// TestSentinel fails over while nodes are at work, and then runs the contracts
+// over what is left.
+func TestSentinel(t *testing.T) {
+	master := newServer(t)
+	newServer(t, "--replicaof", "127.0.0.1", strconv.Itoa(master.port), "--repl-diskless-sync-delay", "0")
+	within(t, "the replica is there", func() bool { return strings.Contains(master.cli("info", "replication"), "state=online") })
+	var hosts []string
+	for range 3 {
+		hosts = append(hosts, newSentinel(t, master.port))
+	}
+	url := "redis+sentinel://" + strings.Join(hosts, ",") + "/mymaster"
+
+	nodes := openNodes(t, url, 2)
+	to := hub.Topic{App: "1", Channel: "over"}
+	heard := make(chan string, 100)
+	followed := make(chan error, 1)
+	nodes[1].Bus.Follow(to, receiver{heard}, func(err error) { followed <- err })
+	if err := <-followed; err != nil {
+		t.Fatal(err)
+	}
+	master.kill()
+	within(t, "publishes fail", func() bool { return publish(nodes[0], to, "refused") != nil })
+	within(t, "publishes work again", func() bool { return publish(nodes[0], to, "taken") == nil })
+	within(t, "and arrive", func() bool {
+		select {
+		case text := <-heard:
+			return text == "taken"
+		default:
+			return false
+		}
+	})
+	suites(t, url)
+}
+
+func newSentinel(t *testing.T, master int) string {
+	t.Helper()
+	port, dir := freePort(t), t.TempDir()
+	file := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf(`port %d
+bind 127.0.0.1
+dir %s
+logfile %s
+sentinel monitor mymaster 127.0.0.1 %d 2
+sentinel down-after-milliseconds mymaster 1000
+sentinel failover-timeout mymaster 4000
+`, port, dir, filepath.Join(dir, "log"), master)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", file, "--sentinel")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	within(t, "the sentinel knows the others", func() bool {
+		out, _ := exec.Command("redis-cli", "-p", strconv.Itoa(port), "sentinel", "get-master-addr-by-name", "mymaster").Output()
+		return strings.Contains(string(out), strconv.Itoa(master))
+	})
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca, cert, key := certificate(t, dir)
+	port := freePort(t)
+	s := newServer(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", ca, "--requirepass", "pass word")
+	s.waitForPort(port)
+	url := fmt.Sprintf("rediss://:pass%%20word@127.0.0.1:%d?ca_file=%s&cert_file=%s&key_file=%s", port, ca, cert, key)
+	suites(t, url)
+
+	config, err := redisbus.ParseURL(fmt.Sprintf("rediss://:pass%%20word@127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := contextFor(time.Second)
+	defer cancel()
+	if _, err := redisbus.Open(short, redisbus.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without the authority: got %v", err)
+	}
+}
+
+// certificate makes one for 127.0.0.1 that signs itself.
+func certificate(t *testing.T, dir string) (ca, cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	privateDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cert = write("cert.pem", "CERTIFICATE", der)
+	return cert, cert, write("key.pem", "PRIVATE KEY", privateDER)
+}
