@@ -104,6 +104,7 @@ func (f *feed) run(ctx context.Context) {
 			continue // nothing left to listen to
 		}
 		f.bus.stats.reconnects.Add(1)
+		f.bus.lookAround(ctx)
 		f.bus.log.Warn("a connection by which messages come has ended", "connection", f.index, "error", err)
 		select {
 		case <-time.After(f.delay()):
@@ -132,8 +133,15 @@ func (f *feed) listen(ctx context.Context) error {
 	l, channels := f.begin(ctx)
 	defer f.end(l)
 	ctx, cancel := context.WithCancel(ctx)
+	// The first command opens the connection: in a cluster, to whoever has the
+	// channels that it names.
+	first := min(len(channels), maxSubscribe)
+	if err := f.tell(ctx, l, false, channels[:first]); err != nil {
+		cancel()
+		return err
+	}
 	var writing sync.WaitGroup
-	writing.Go(func() { f.write(ctx, l, channels) })
+	writing.Go(func() { f.write(ctx, l, channels[first:]) })
 	defer writing.Wait()
 	defer cancel()
 	for {
@@ -226,7 +234,7 @@ func (f *feed) hangUp() {
 // write tells Redis what to subscribe to: first all there is, then what comes.
 func (f *feed) write(ctx context.Context, l *line, channels []string) {
 	for part := range slices.Chunk(channels, maxSubscribe) {
-		f.tell(ctx, l, false, part)
+		_ = f.tell(ctx, l, false, part)
 	}
 	for {
 		select {
@@ -235,14 +243,14 @@ func (f *feed) write(ctx context.Context, l *line, channels []string) {
 			return
 		}
 		for _, run := range f.requests(l) {
-			f.tell(ctx, l, run.unsubscribe, run.channels)
+			_ = f.tell(ctx, l, run.unsubscribe, run.channels)
 		}
 	}
 }
 
-// tell sends one command. Where that fails the connection has ended, which the
-// reader learns by itself.
-func (f *feed) tell(ctx context.Context, l *line, unsubscribe bool, channels []string) {
+// tell sends one command. Where that fails the connection is ended, which its
+// reader notices.
+func (f *feed) tell(ctx context.Context, l *line, unsubscribe bool, channels []string) error {
 	var err error
 	switch {
 	case f.sharded && unsubscribe:
@@ -257,6 +265,7 @@ func (f *feed) tell(ctx context.Context, l *line, unsubscribe bool, channels []s
 	if err != nil {
 		_ = l.pubsub.Close()
 	}
+	return err
 }
 
 // run of requests of one sort.

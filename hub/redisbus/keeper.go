@@ -281,9 +281,7 @@ func (k *keeper) read(ctx context.Context, commands []*redis.Cmd, sent, received
 		}
 	}
 	if failure != nil && !a.fenced {
-		if c, ok := k.bus.client.(*redis.ClusterClient); ok {
-			c.ReloadState(ctx)
-		}
+		k.bus.lookAround(ctx)
 		return nil, failure
 	}
 	return a, nil

@@ -71,12 +71,14 @@ func (s *server) kill() { _ = s.cmd.Process.Kill(); _ = s.cmd.Wait() }
 
 func (s *server) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.port) }
 
-// nextPort keeps the tests of this process off each other's ports.
+// nextPort keeps the tests of this process off each other's ports. They are
+// below those of clients, and so are those that a cluster's servers use beside,
+// which are 10,000 higher.
 var nextPort atomic.Int32
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	nextPort.CompareAndSwap(0, int32(20000+os.Getpid()%5000*2))
+	nextPort.CompareAndSwap(0, int32(17000+os.Getpid()%2500*2))
 	for {
 		port := int(nextPort.Add(1))
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -69,3 +69,10 @@ func (b *Bus) eachMaster(ctx context.Context, f func(context.Context, *redis.Cli
 	}
 	return errUnusable
 }
+
+// lookAround has a cluster's slots looked up again, soon.
+func (b *Bus) lookAround(ctx context.Context) {
+	if c, ok := b.client.(*redis.ClusterClient); ok {
+		c.ReloadState(ctx)
+	}
+}
