@@ -1,0 +1,522 @@
+package redisbus_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"channels/hub"
+	"channels/hub/redisbus"
+	"channels/protocol"
+)
+
+var (
+	auditFor  = flag.Duration("audit", time.Minute, "how long the random audit takes")
+	auditSeed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random audit")
+)
+
+// TestAudit does at random what clients and bad luck do: users join and leave
+// rooms on several nodes, nodes die and are replaced, connections to Redis are
+// cut. Watchers on nodes that live check every announcement against a model:
+// which users are in a room is who has a socket on a node that is alive.
+func TestAudit(t *testing.T) {
+	t.Logf("to do the same again: go test ./hub/redisbus -run TestAudit -audit %v -seed %d", *auditFor, *auditSeed)
+	a := newAudit(t)
+	end := time.Now().Add(*auditFor)
+	var working sync.WaitGroup
+	for i := range auditors {
+		working.Go(func() { a.work(i, end) })
+	}
+	working.Go(func() { a.killNodes(end) })
+	working.Go(func() { a.cutConnections(end) })
+	working.Wait()
+	a.settle()
+	t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed", a.joins, a.leaves, a.published, a.kills)
+	if a.joins == 0 || a.leaves == 0 {
+		t.Error("nothing was done")
+	}
+}
+
+const (
+	auditors    = 6 // goroutines, each with users of its own
+	auditUsers  = 6 // of each
+	auditRooms  = 3 //
+	auditLiving = 2 // nodes that live, with a watcher for each room
+	auditMortal = 2 // nodes that die
+	auditKey    = "k"
+	auditSecret = "s"
+)
+
+type audit struct {
+	t     *testing.T
+	redis *server
+	url   string
+	app   hub.App
+
+	mu       sync.Mutex
+	nodes    []*auditNode
+	model    map[place]*presence
+	watchers []*auditSocket
+
+	joins, leaves, published, kills int
+}
+
+// auditNode is a hub on a bus of its own; nil fields while it is down.
+type auditNode struct {
+	bus *redisbus.Bus
+	hub *hub.Hub
+}
+
+// place is a user in a room.
+type place struct{ room, user string }
+
+// presence is what the model knows of a user in a room.
+type presence struct {
+	sockets map[*auditSocket]*auditNode
+	added   int // announcements that there must have been
+	removed int
+	mourned bool // it is not announced yet that the user's last node has died
+	maybe   int  // pairs of them of which nobody knows: a node died while it joined
+}
+
+func newAudit(t *testing.T) *audit {
+	a := &audit{t: t, redis: newServer(t), model: map[place]*presence{}}
+	a.url = a.redis.url() + "?prefix=audit"
+	a.app = hub.DefaultApp()
+	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
+	for range auditLiving + auditMortal {
+		a.nodes = append(a.nodes, a.newNode())
+	}
+	t.Cleanup(func() {
+		for _, n := range a.nodes {
+			n.hub.Close()
+			ctx, cancel := contextFor(5 * time.Second)
+			n.bus.Close(ctx)
+			cancel()
+		}
+	})
+	for room := range auditRooms {
+		for i, n := range a.nodes[:auditLiving] {
+			w := a.connect(n)
+			a.join(w, n, fmt.Sprintf("presence-%d", room), fmt.Sprintf("watcher-%d", i))
+			a.watchers = append(a.watchers, w)
+		}
+	}
+	return a
+}
+
+func (a *audit) newNode() *auditNode {
+	config, err := redisbus.ParseURL(a.url)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	bus, err := redisbus.Open(context.Background(), redisbus.Options{Config: config})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return &auditNode{bus, hub.New(hub.Options{Apps: []hub.App{a.app}, Bus: bus, State: bus, Workers: 2})}
+}
+
+// work has its users come and go, one change at a time for each user, so that
+// the model knows what must be announced.
+func (a *audit) work(index int, end time.Time) {
+	random := rand.New(rand.NewPCG(*auditSeed, uint64(index)))
+	for time.Now().Before(end) && !a.t.Failed() {
+		user := fmt.Sprintf("u%d-%d", index, random.IntN(auditUsers))
+		at := place{fmt.Sprintf("presence-%d", random.IntN(auditRooms)), user}
+		switch n := random.IntN(10); {
+		case n < 5:
+			a.enter(at, random)
+		case n < 9:
+			a.exit(at, random)
+		default:
+			a.publish(at.room, random)
+		}
+	}
+}
+
+func (a *audit) presence(at place) *presence {
+	p := a.model[at]
+	if p == nil {
+		p = &presence{sockets: map[*auditSocket]*auditNode{}}
+		a.model[at] = p
+	}
+	return p
+}
+
+// enter gives the user another socket in the room, on any node.
+func (a *audit) enter(at place, random *rand.Rand) {
+	a.mu.Lock()
+	node := a.nodes[random.IntN(len(a.nodes))]
+	a.mu.Unlock()
+	s := a.connect(node)
+	p := a.mourn(at)
+	if len(p.sockets) == 0 {
+		p.added++
+	}
+	p.sockets[s] = node // from now on: the announcement comes before the answer
+	a.joins++
+	a.mu.Unlock()
+	if !a.join(s, node, at.room, at.user) {
+		return // the node has died meanwhile, and all that it had
+	}
+	a.await(at)
+}
+
+// mourn waits until a user whose last node has died is announced gone: one who
+// comes back before that was never gone. It returns with the lock held.
+func (a *audit) mourn(at place) *presence {
+	for {
+		a.mu.Lock()
+		p := a.presence(at)
+		if !p.mourned || a.t.Failed() {
+			return p
+		}
+		a.mu.Unlock()
+		a.await(at)
+	}
+}
+
+// exit closes one of the user's sockets in the room.
+func (a *audit) exit(at place, random *rand.Rand) {
+	a.mu.Lock()
+	p := a.presence(at)
+	var sockets []*auditSocket
+	for s := range p.sockets {
+		sockets = append(sockets, s)
+	}
+	if len(sockets) == 0 {
+		a.mu.Unlock()
+		return
+	}
+	s := sockets[random.IntN(len(sockets))]
+	delete(p.sockets, s)
+	if len(p.sockets) == 0 {
+		p.removed++
+	}
+	a.leaves++
+	a.mu.Unlock()
+	s.conn.Gone()
+	a.await(at)
+}
+
+// await waits until the watchers have been told what the model says. Those who
+// were on a node that died are told gone once its lease is over.
+func (a *audit) await(at place) {
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		a.mu.Lock()
+		p := a.presence(at)
+		want := *p
+		a.mu.Unlock()
+		if a.told(at, want) {
+			a.mu.Lock()
+			p.mourned = p.mourned && p.removed != want.removed
+			a.mu.Unlock()
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Errorf("%v: the watchers were not told what the model says: added %d, removed %d; %s", at, want.added, want.removed, a.accounts(at))
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (a *audit) told(at place, want presence) bool {
+	for _, w := range a.watchers {
+		if w.room != at.room {
+			continue
+		}
+		w.mu.Lock()
+		added, removed := w.added[at.user]-want.added, w.removed[at.user]-want.removed
+		w.mu.Unlock()
+		if added != removed || added < 0 || added > want.maybe {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *audit) accounts(at place) string {
+	var text string
+	for i, w := range a.watchers {
+		if w.room == at.room {
+			w.mu.Lock()
+			text += fmt.Sprintf("watcher %d: added %d, removed %d. ", i, w.added[at.user], w.removed[at.user])
+			w.mu.Unlock()
+		}
+	}
+	return text
+}
+
+// publish sends an event that must reach every watcher of the room, if it is
+// taken.
+func (a *audit) publish(room string, random *rand.Rand) {
+	a.mu.Lock()
+	node := a.nodes[random.IntN(auditLiving)]
+	a.published++
+	name := fmt.Sprintf("event-%d", a.published)
+	a.mu.Unlock()
+	ctx, cancel := contextFor(10 * time.Second)
+	defer cancel()
+	err := node.hub.Trigger(ctx, node.hub.AppByID("1"), hub.Event{Name: name, Data: []byte(`"{}"`), Channels: []string{room}})
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, w := range a.watchers {
+		if w.room == room {
+			w.mu.Lock()
+			w.due = append(w.due, name)
+			w.mu.Unlock()
+		}
+	}
+}
+
+// killNodes lets mortal nodes die, and others take their places.
+func (a *audit) killNodes(end time.Time) {
+	random := rand.New(rand.NewPCG(*auditSeed, 1000))
+	for time.Now().Before(end.Add(-2*time.Second)) && !a.t.Failed() {
+		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
+		at := auditLiving + random.IntN(auditMortal)
+		next := a.newNode()
+		a.mu.Lock()
+		dead := a.nodes[at]
+		a.nodes[at] = next
+		a.kills++
+		a.mu.Unlock()
+		dead.bus.Crash()
+		dead.hub.Close()
+		a.mu.Lock()
+		for _, p := range a.model {
+			p.lose(dead)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// lose takes away what the user had on a node that died. A socket without its
+// answer may have been announced, or not.
+func (p *presence) lose(dead *auditNode) {
+	lost, answered := false, false
+	for s, n := range p.sockets {
+		if n != dead {
+			continue
+		}
+		delete(p.sockets, s)
+		lost = true
+		select {
+		case <-s.joined:
+			answered = true
+		default:
+		}
+	}
+	switch {
+	case !lost || len(p.sockets) > 0:
+	case answered:
+		p.removed++
+		p.mourned = true
+	default:
+		p.added--
+		p.maybe++
+	}
+}
+
+// cutConnections cuts the nodes' connections to Redis.
+func (a *audit) cutConnections(end time.Time) {
+	random := rand.New(rand.NewPCG(*auditSeed, 2000))
+	for time.Now().Before(end) && !a.t.Failed() {
+		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
+		a.redis.cli("client", "kill", "type", []string{"pubsub", "normal"}[random.IntN(2)])
+	}
+}
+
+// settle waits for quiet and compares everything.
+func (a *audit) settle() {
+	for at := range maps.Clone(a.model) {
+		a.await(at)
+	}
+	within(a.t, "every event has come", func() bool {
+		return !slices.ContainsFunc(a.watchers, func(w *auditSocket) bool { return w.missing() != "" })
+	})
+	for room := range auditRooms {
+		name := fmt.Sprintf("presence-%d", room)
+		var want []string
+		for i := range auditLiving {
+			want = append(want, fmt.Sprintf("watcher-%d", i))
+		}
+		sockets := auditLiving
+		for at, p := range a.model {
+			if at.room == name && len(p.sockets) > 0 {
+				want = append(want, at.user)
+				sockets += len(p.sockets)
+			}
+		}
+		slices.Sort(want)
+		for i, n := range a.nodes {
+			users, err := n.bus.Users(context.Background(), hub.Topic{App: "1", Channel: name})
+			slices.Sort(users)
+			if err != nil || !slices.Equal(users, want) {
+				a.t.Errorf("node %d, %s: users %v, %v; the model has %v", i, name, users, err, want)
+			}
+			info, err := n.bus.Channel(context.Background(), hub.Topic{App: "1", Channel: name})
+			if err != nil || info.Subscribers != sockets {
+				a.t.Errorf("node %d, %s: %d subscribers, %v; the model has %d", i, name, info.Subscribers, err, sockets)
+			}
+		}
+	}
+	for i, w := range a.watchers {
+		if got, want := w.members(), 0; len(got) == want {
+			a.t.Errorf("watcher %d sees nobody", i)
+		}
+	}
+}
+
+// connect opens a socket on a node.
+func (a *audit) connect(n *auditNode) *auditSocket {
+	s := &auditSocket{
+		t: a.t, added: map[string]int{}, removed: map[string]int{}, here: map[string]bool{},
+		got: map[string]bool{}, joined: make(chan struct{}), closed: make(chan struct{}),
+	}
+	conn, err := n.hub.Connect(n.hub.AppByID("1"), s)
+	if err != nil {
+		a.t.Error(err)
+	}
+	s.conn = conn
+	return s
+}
+
+// join subscribes the socket to the room and waits for the answer; false when
+// the node dies first.
+func (a *audit) join(s *auditSocket, n *auditNode, room, user string) bool {
+	data := fmt.Sprintf(`{"user_id":%q}`, user)
+	mac := hmac.New(sha256.New, []byte(auditSecret))
+	mac.Write([]byte(s.conn.ID() + ":" + room + ":" + data))
+	s.room = room
+	message, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": map[string]string{
+		"channel": room, "auth": auditKey + ":" + hex.EncodeToString(mac.Sum(nil)), "channel_data": data,
+	}})
+	s.conn.Receive(message)
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case <-s.joined:
+			return true
+		case <-s.closed:
+			a.t.Errorf("%s was closed", user)
+			return false
+		case <-deadline:
+			a.t.Errorf("%s was not answered", user)
+			return false
+		case <-time.After(20 * time.Millisecond):
+			a.mu.Lock()
+			alive := slices.Contains(a.nodes, n)
+			a.mu.Unlock()
+			if !alive && len(a.watchers) > 0 {
+				return false
+			}
+		}
+	}
+}
+
+// auditSocket is a client that checks what it is told.
+type auditSocket struct {
+	t    *testing.T
+	conn *hub.Conn
+	room string
+
+	joined chan struct{}
+	closed chan struct{}
+
+	mu             sync.Mutex
+	here           map[string]bool
+	added, removed map[string]int
+	got            map[string]bool // events
+	due            []string        // those that must come
+}
+
+// Send implements hub.Socket.
+func (s *auditSocket) Send(frames [][]byte) error {
+	for _, frame := range frames {
+		if payload := protocol.PayloadOf(frame); payload != nil {
+			s.read(payload)
+		}
+	}
+	return nil
+}
+
+// Close implements hub.Socket.
+func (s *auditSocket) Close(protocol.Fault) { close(s.closed) }
+
+func (s *auditSocket) read(payload []byte) {
+	e, err := protocol.ParseEvent(payload)
+	if err != nil {
+		s.t.Errorf("%v: %s", err, payload)
+		return
+	}
+	data, _ := protocol.Unquote(e.Data)
+	var about struct {
+		User     string `json:"user_id"`
+		Presence struct {
+			IDs []string `json:"ids"`
+		} `json:"presence"`
+	}
+	_ = json.Unmarshal(data, &about)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch e.Event {
+	case "pusher_internal:subscription_succeeded":
+		for _, id := range about.Presence.IDs {
+			s.here[id] = true
+		}
+		close(s.joined)
+	case "pusher_internal:member_added":
+		s.added[about.User]++
+		if s.here[about.User] {
+			s.t.Errorf("%s is announced, but is in %s", about.User, s.room)
+		}
+		s.here[about.User] = true
+	case "pusher_internal:member_removed":
+		s.removed[about.User]++
+		if !s.here[about.User] {
+			s.t.Errorf("%s is announced gone, but is not in %s", about.User, s.room)
+		}
+		delete(s.here, about.User)
+	case "pusher:connection_established":
+	default:
+		if s.got[e.Event] {
+			s.t.Errorf("%s came twice", e.Event)
+		}
+		s.got[e.Event] = true
+	}
+}
+
+// missing names an event that must come, and has not.
+func (s *auditSocket) missing() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.due {
+		if !s.got[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+func (s *auditSocket) members() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.here))
+}
