@@ -63,6 +63,7 @@ const openPatience = 10 * time.Second
 // Open joins the cluster. It fails when Redis cannot be reached, or cannot be
 // used. Close leaves.
 func Open(ctx context.Context, o Options) (*Bus, error) {
+	silence()
 	b := &Bus{
 		config:  o.Config,
 		client:  o.Config.open(),

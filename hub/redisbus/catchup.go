@@ -131,8 +131,7 @@ func (m *missed) judge(mark uint64, logged string, page []redis.XMessage) {
 		m.anew, m.whole = last < mark, last <= mark
 		return
 	}
-	before, _ := page[0].Values["q"].(string)
-	previous, err := strconv.ParseUint(before, 10, 64)
+	previous, _, err := cutPrevious(page[0])
 	m.whole = err == nil && previous <= mark
 	m.anew = previous == 0 && mark > 0
 }
@@ -140,10 +139,27 @@ func (m *missed) judge(mark uint64, logged string, page []redis.XMessage) {
 func (b *Bus) arrivalOf(partition int, entry redis.XMessage) (arrival, error) {
 	number, _, _ := strings.Cut(entry.ID, "-")
 	seq, err := strconv.ParseUint(number, 10, 64)
-	topic, ok := entry.Values["t"].(string)
-	body, ok2 := entry.Values["b"].(string)
-	if err != nil || !ok || !ok2 {
+	if err != nil {
 		return arrival{}, fmt.Errorf("%w: entry %s of the log", errMalformed, entry.ID)
 	}
+	_, rest, err := cutPrevious(entry)
+	if err != nil {
+		return arrival{}, err
+	}
+	topic, body, err := cutString(rest)
+	if err != nil {
+		return arrival{}, err
+	}
 	return arrival{b.keys.pubsubChannel(partition, topic), seq, body}, nil
+}
+
+// cutPrevious takes the number of the entry before it off an entry of the log.
+func cutPrevious(entry redis.XMessage) (previous uint64, rest string, err error) {
+	message, _ := entry.Values["m"].(string)
+	digits, rest, _ := strings.Cut(message, " ")
+	previous, err = strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: entry %s of the log", errMalformed, entry.ID)
+	}
+	return previous, rest, nil
 }

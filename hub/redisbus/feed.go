@@ -16,7 +16,7 @@ import (
 
 const (
 	// plainFeeds is over how many connections a node listens to one Redis.
-	plainFeeds = 4
+	plainFeeds = 2
 	// canaryPatience is for how long nothing may come by a connection before the
 	// node is not ready, and the connection is replaced.
 	canaryPatience = 4 * time.Second

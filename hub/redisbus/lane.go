@@ -18,7 +18,7 @@ import (
 const (
 	// lanes is how many pipelines changes go out by. A partition's changes all go
 	// by one, which keeps their order.
-	lanes = 4
+	lanes = 2
 	// maxBatch and maxBatchBytes bound what one pipeline carries.
 	maxBatch      = 256
 	maxBatchBytes = 1 << 20

@@ -21,14 +21,14 @@ import (
 
 // server is a redis-server process on a port of its own.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	port int
 	args []string
 	dir  string
 	cmd  *exec.Cmd
 }
 
-func newServer(t *testing.T, args ...string) *server {
+func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, port: freePort(t), dir: t.TempDir()}
 	s.args = append([]string{
@@ -76,7 +76,7 @@ func (s *server) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.por
 // which are 10,000 higher.
 var nextPort atomic.Int32
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	nextPort.CompareAndSwap(0, int32(17000+os.Getpid()%2500*2))
 	for {
@@ -113,7 +113,7 @@ func separator(url string) string {
 	return "?"
 }
 
-func open(t *testing.T, url string) *redisbus.Bus {
+func open(t testing.TB, url string) *redisbus.Bus {
 	t.Helper()
 	config, err := redisbus.ParseURL(url)
 	if err != nil {
@@ -131,7 +131,7 @@ func open(t *testing.T, url string) *redisbus.Bus {
 	return b
 }
 
-func testLog(t *testing.T) *slog.Logger {
+func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,6 +15,14 @@ import (
 const oldestRedis = 7
 
 var versionLine = regexp.MustCompile(`redis_version:(\d+)[.\d]*`)
+
+// silent is the library's log. It would tell on its own what we tell better.
+type silent struct{}
+
+// Printf implements the library's logger.
+func (silent) Printf(context.Context, string, ...any) {}
+
+var silence = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
 
 // checkServer refuses a Redis that would lose things.
 func (b *Bus) checkServer(ctx context.Context) error {

@@ -53,7 +53,7 @@ type Config struct {
 // cert_file, key_file, server_name and skip_verify=true, for TLS;
 // sentinel_user and sentinel_password.
 func ParseURL(s string) (Config, error) {
-	u, err := url.Parse(s)
+	u, err := parseHosts(s)
 	if err != nil {
 		return Config{}, errors.New("must be a URL such as redis://127.0.0.1:6379") // err may hold the password
 	}
@@ -71,6 +71,30 @@ func ParseURL(s string) (Config, error) {
 		}
 	}
 	return c, c.options(scheme == "rediss", u.Query())
+}
+
+// parseHosts is url.Parse for URLs that may name several hosts, each with a port
+// or without.
+func parseHosts(s string) (*url.URL, error) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return url.Parse(s)
+	}
+	authority, path := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	at := strings.LastIndexByte(authority, '@') + 1
+	hosts := authority[at:]
+	stand := ""
+	if hosts != "" {
+		stand = "host"
+	}
+	u, err := url.Parse(scheme + "://" + authority[:at] + stand + path)
+	if err == nil {
+		u.Host = hosts
+	}
+	return u, err
 }
 
 // place reads hosts and path.

@@ -1,0 +1,62 @@
+package redisbus_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// BenchmarkPublish is what a publish costs over Redis, with a subscriber on one
+// node, 64 at a time; redis-µs is the script's own time.
+func BenchmarkPublish(b *testing.B) {
+	s := newServer(b)
+	bus := open(b, s.url())
+	heard := make(chan string, 1<<16)
+	go func() {
+		for range heard { //nolint:revive // only taken
+		}
+	}()
+	topics := make([]hub.Topic, 100)
+	for i := range topics {
+		topics[i] = hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i)}
+		followed := make(chan error, 1)
+		bus.Follow(topics[i], receiver{heard}, func(err error) { followed <- err })
+		if err := <-followed; err != nil {
+			b.Fatal(err)
+		}
+	}
+	data := []byte(`"` + strings.Repeat("x", 100) + `"`)
+	before := scriptTime(b, s.port)
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			to := topics[i%len(topics)]
+			done := make(chan error, 1)
+			bus.Publish(hub.Message{Topic: to, Frame: protocol.EventFrame("e", to.Channel, data, "")}, func(err error) { done <- err })
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric((scriptTime(b, s.port)-before)/float64(b.N), "redis-µs/op")
+}
+
+// scriptTime is the µs that Redis has spent in scripts.
+func scriptTime(b *testing.B, port int) float64 {
+	out, err := exec.Command("redis-cli", "-p", strconv.Itoa(port), "info", "commandstats").Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(out), "cmdstat_evalsha:calls=")
+	_, rest, _ = strings.Cut(rest, "usec=")
+	digits, _, _ := strings.Cut(rest, ",")
+	n, _ := strconv.ParseFloat(digits, 64)
+	return n
+}
