@@ -3,6 +3,7 @@
 GO       ?= go
 FUZZTIME ?= 10s
 RUNS     ?= 5
+AUDIT    ?= 1h
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The version is told by git, and passed on by hand: Go's own stamp makes the
@@ -10,7 +11,7 @@ LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: run build test test-all deps lint fuzz bench bench-peers fmt clean help
+.PHONY: run build test test-all audit deps lint fuzz bench bench-peers fmt clean help
 
 run: need-go ## build the server and the chat, and start both; LAN=1 for a phone
 	@LAN=$(LAN) scripts/run
@@ -37,6 +38,9 @@ test: deps ## install what the tests need, and run them all
 
 test-all: test lint ## the tests, the linters and five minutes of fuzzing for each decoder
 	$(MAKE) fuzz FUZZTIME=5m
+
+audit: need-go ## join, leave, publish and kill at random over Redis for AUDIT (1h), against a model
+	$(GO) test -race -run TestAudit -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
 
 deps: need-go ## install what the tests need
 	@scripts/deps

@@ -14,6 +14,7 @@ func writeHelp(w io.Writer) error {
 Usage:
   channels [serve] [flags]     run the server
   channels check-config        say all that is wrong with the settings, or show them
+  channels health              ask the server that runs with the same settings whether it is ready
   channels version
   channels help
 

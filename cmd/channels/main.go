@@ -60,7 +60,7 @@ func command(ctx context.Context, args []string, getenv func(string) string, std
 	case "version":
 		_, err := fmt.Fprintln(stdout, versionLine())
 		return err
-	case "serve", "check-config":
+	case "serve", "check-config", "health":
 	default:
 		return fmt.Errorf("unknown command %q: %w", name, errUsage)
 	}
@@ -68,8 +68,11 @@ func command(ctx context.Context, args []string, getenv func(string) string, std
 	if err != nil {
 		return err
 	}
-	if name == "check-config" {
+	switch name {
+	case "check-config":
 		return writeSettings(stdout, s)
+	case "health":
+		return health(ctx, s, stdout)
 	}
 	return serve(ctx, s, newLogger(s, stderr))
 }

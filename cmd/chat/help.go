@@ -13,6 +13,7 @@ Channels protocol.
   chat                            serve the chat
   chat user reset-password NAME   give a user a new password, which is printed
   chat backup FILE                write a copy of the database to a new file
+  chat health                     ask the chat that runs with the same settings whether it works
   chat version                    print the version
   chat help                       print this
 

@@ -68,6 +68,10 @@ func commandOf(args []string) (func(context.Context, settings, io.Writer, io.Wri
 		return func(ctx context.Context, s settings, _, stderr io.Writer) error {
 			return serve(ctx, s, newLogger(stderr))
 		}, nil
+	case len(args) == 1 && args[0] == "health":
+		return func(ctx context.Context, s settings, stdout, _ io.Writer) error {
+			return health(ctx, s, stdout)
+		}, nil
 	case len(args) == 2 && args[0] == "backup" && args[1] != "":
 		return func(ctx context.Context, s settings, stdout, _ io.Writer) error {
 			return backup(ctx, s, args[1], stdout)
