@@ -71,8 +71,8 @@ func (r *redisServer) kill() {
 	_ = r.cmd.Wait()
 }
 
-func (r *redisServer) stop()  { _ = r.cmd.Process.Signal(syscall.SIGSTOP) }
-func (r *redisServer) goOn()  { _ = r.cmd.Process.Signal(syscall.SIGCONT) }
+func (r *redisServer) stop()       { _ = r.cmd.Process.Signal(syscall.SIGSTOP) }
+func (r *redisServer) goOn()       { _ = r.cmd.Process.Signal(syscall.SIGCONT) }
 func (r *redisServer) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", r.port) }
 
 func (r *redisServer) try(command ...string) string {
