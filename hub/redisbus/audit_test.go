@@ -156,11 +156,9 @@ func (a *audit) presence(at place) *presence {
 
 // enter gives the user another socket in the room, on any node.
 func (a *audit) enter(at place, random *rand.Rand) {
-	a.mu.Lock()
-	node := a.nodes[random.IntN(len(a.nodes))]
-	a.mu.Unlock()
-	s := a.connect(node)
 	p := a.mourn(at)
+	node := a.nodes[random.IntN(len(a.nodes))]
+	s := a.connect(node)
 	if len(p.sockets) == 0 {
 		p.added++
 	}

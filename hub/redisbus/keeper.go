@@ -36,7 +36,7 @@ type keeper struct {
 	joining bool               // the incarnation is new
 	loss    bool               // because Redis has lost something
 	old     []string           // incarnations to be buried
-	servers [partitions]string // by run id; "" = to be asked
+	servers [partitions]string // by run id; "" = not known
 	compare time.Time          // when rosters are to be compared; zero = not
 }
 
@@ -102,8 +102,7 @@ func (k *keeper) rest(ctx context.Context, pause time.Duration) {
 
 // round renews the lease, and draws the conclusions.
 func (k *keeper) round(ctx context.Context) error {
-	ask := k.bus.Err() != nil || k.servers[0] == ""
-	answers, err := k.beats(ctx, ask)
+	answers, err := k.beats(ctx)
 	if err != nil {
 		return err
 	}
@@ -239,7 +238,7 @@ type answers struct {
 }
 
 // beats sends a beat to every partition.
-func (k *keeper) beats(ctx context.Context, ask bool) (*answers, error) {
+func (k *keeper) beats(ctx context.Context) (*answers, error) {
 	if k.bus.stats.compareAgain.CompareAndSwap(true, false) {
 		k.compare = time.Now().Add(beatInterval)
 	}
@@ -257,7 +256,7 @@ func (k *keeper) beats(ctx context.Context, ask bool) (*answers, error) {
 			canary = k.bus.keys.canary(p, k.bus.id)
 		}
 		commands[p] = k.bus.call(ctx, pipe, p, &k.bus.scripts.beat, []any{
-			k.beat, k.heard, lease.Microseconds(), flag(k.joining), settle.Microseconds(), flag(ask), canary,
+			k.beat, k.heard, lease.Microseconds(), flag(k.joining), settle.Microseconds(), canary,
 		})
 	}
 	_, _ = pipe.Exec(ctx) // every command has its error
@@ -363,7 +362,7 @@ func (k *keeper) leave(ctx context.Context) {
 	}
 	// A dead node may do nothing, so it is a last, short-lived one that clears.
 	k.begin()
-	if _, err := k.beats(ctx, false); err != nil {
+	if _, err := k.beats(ctx); err != nil {
 		return
 	}
 	for p := range partitions {

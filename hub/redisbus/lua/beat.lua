@@ -1,10 +1,14 @@
 -- Renews the node's lease, once a second, and does what is due.
 -- ARGV: beat, the last one known to have been heard, lease in µs, 1 = the node
 -- is new, for how many µs departures are not to be announced from now on or 0,
--- 1 = which server is this, where to publish the canary or ''.
+-- where to publish the canary or ''.
 if deadline > 0 and now > deadline then return {'late'} end
 local p, lease = tag .. ':p', tonumber(ARGV[5])
 local mine = redis.call('HGET', p, 'n:' .. me)
+-- An empty Redis may be one that has forgotten who listens.
+if ARGV[7] ~= '0' or redis.call('EXISTS', p) == 0 then
+  redis.call('HSET', p, 'all', digits(now + 60000000))
+end
 if not mine then
   if redis.call('EXISTS', tag .. ':dead:' .. me) == 1 then return {'fenced'} end
   if ARGV[6] == '0' then return {'unknown'} end
@@ -41,7 +45,6 @@ for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now)
 end
 
 redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - 60000000))
-if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], digits(seq)) end
-local server = ''
-if ARGV[8] == '1' then server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or '' end
+if ARGV[8] ~= '' then redis.call('PUBLISH', ARGV[8], digits(seq)) end
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 return {'ok', digits(now), digits(seq), redis.call('SCARD', tag .. ':graves'), server}

@@ -2,7 +2,8 @@
 -- with the tag, and so live in the slot of that key:
 --
 --   :p              hash: seq, the last sequence number; log, the last one in the
---                   log; settle, until when departures are not announced; and
+--                   log; settle, until when departures are not announced; all,
+--                   until when everything is logged; and
 --                   n:<node>, each living node's lease as "expires since beat"
 --   :log            stream of the last messages, by sequence number
 --   :subs:<app>     hash: occupied channel -> subscribers
@@ -25,17 +26,17 @@
 local tag, me, deadline = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local seq, logged, settling
+local seq, logged, settling, log_all
 
 local function digits(n) return string.format('%.0f', n) end
 
 -- admit loads the partition. It returns why nothing is to be done, or nil.
 local function admit()
   if deadline > 0 and now > deadline then return {'late'} end
-  local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'settle', 'n:' .. me)
+  local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'settle', 'all', 'n:' .. me)
   seq, logged = tonumber(p[1] or 0), p[2] or '0'
-  settling = tonumber(p[3] or 0) > now
-  if p[4] then return nil end
+  settling, log_all = tonumber(p[3] or 0) > now, tonumber(p[4] or 0) > now
+  if p[5] then return nil end
   return {redis.call('EXISTS', tag .. ':dead:' .. me) == 1 and 'fenced' or 'unknown'}
 end
 
@@ -44,12 +45,13 @@ local log_bytes = 4194304
 
 -- send gives a message its number and publishes it. Where somebody listens, or
 -- would if its connection were up, it goes into the log too, behind the number
--- of the entry before it.
+-- of the entry before it. When Redis may have forgotten who would, everything
+-- does.
 local function send(app, channel, body)
   seq = math.max(seq + 1, now)
   local number, topic = digits(seq), app .. ':' .. channel
   local heard = redis.call('PUBLISH', tag .. ':t:' .. topic, number .. body)
-  if heard == 0 and redis.call('HEXISTS', tag .. ':subs:' .. app, channel) == 0 then
+  if heard == 0 and not log_all and redis.call('HEXISTS', tag .. ':subs:' .. app, channel) == 0 then
     redis.call('HSET', tag .. ':p', 'seq', number)
     return
   end
