@@ -46,7 +46,7 @@ func (f *feed) catchUp(ctx context.Context, l *line, p *part) {
 	if !m.whole || m.anew && f.brokeEarly() {
 		f.missedTooMuch(p)
 	}
-	f.replay(p, m.arrivals)
+	f.replay(l, p, m.arrivals)
 }
 
 // brokeEarly says whether the last connection ended while Redis still worked:
@@ -57,18 +57,17 @@ func (f *feed) brokeEarly() bool {
 	return time.UnixMilli(f.bus.downAt.Load()).Sub(f.broke) > atOnce
 }
 
-// replay gives what was missed, and then what was kept, to the topics.
-func (f *feed) replay(p *part, arrivals []arrival) {
-	if len(arrivals) > 0 {
-		f.bus.stats.gaps.Add(1)
-	}
+// replay gives what was missed, and then what was kept, to the topics. What was
+// not listened to before this connection has missed nothing.
+func (f *feed) replay(l *line, p *part, arrivals []arrival) {
+	refilled := uint64(0)
 	for i, a := range append(arrivals, p.ahead...) {
-		t := f.topics[a.channel]
-		if t == nil || a.seq <= t.last {
+		t, logged := f.topics[a.channel], i < len(arrivals)
+		if t == nil || a.seq <= t.last || logged && (t.first == nil || t.first == l) {
 			continue
 		}
-		if i < len(arrivals) {
-			f.bus.stats.refilled.Add(1)
+		if logged {
+			refilled++
 		}
 		if err := t.deliver(a.seq, a.body); err != nil {
 			f.bus.log.Error("a message cannot be read", "channel", a.channel, "error", err)
@@ -76,6 +75,10 @@ func (f *feed) replay(p *part, arrivals []arrival) {
 		p.mark = max(p.mark, a.seq)
 	}
 	p.ahead, p.bytes, p.ready = nil, 0, true
+	f.bus.stats.refilled.Add(refilled)
+	if refilled > 0 {
+		f.bus.stats.gaps.Add(1)
+	}
 }
 
 // missedTooMuch tells the partition's receivers.

@@ -344,6 +344,9 @@ func (f *feed) subscribed(ctx context.Context, l *line, t *topic) error {
 		return errSurprise
 	}
 	t.asked--
+	if t.first == nil {
+		t.first = l
+	}
 	if t.initial {
 		t.initial = false
 		f.counted(ctx, l, t.part)

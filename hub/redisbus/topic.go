@@ -22,6 +22,7 @@ type topic struct {
 	wanted   bool         // subscribed, or to be
 	asked    int          // subscribes sent that Redis has not confirmed
 	dropped  int          // unsubscribes
+	first    *line        // the connection that has confirmed it first
 	initial  bool         // its first confirmation counts for the partition's catching up
 	waiting  []waiter     // for the confirmation
 	last     uint64       // the last message
