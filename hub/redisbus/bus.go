@@ -119,18 +119,23 @@ func (b *Bus) start(ctx context.Context) error {
 // errUnusable is an error that trying again does not mend.
 var errUnusable = errors.New("this Redis cannot be used")
 
-// retry calls f until it succeeds, patience is over, or the error is final.
+// retry calls f until it succeeds, patience is over, or the error is final. What
+// an attempt said that had its time tells more than that the last one had not.
 func retry(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var last error
 	for {
 		err := f(ctx)
 		if err == nil || errors.Is(err, errUnusable) {
 			return err
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return last
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -241,8 +246,9 @@ func (b *Bus) Ready() error {
 	return nil
 }
 
-// errDoubt is why the keeper has to look at once.
-var errDoubt = errors.New("redis does not know this node any more")
+// errDoubt is why the keeper has to look at once: Redis does not know the node,
+// or its clock is not where it was.
+var errDoubt = errors.New("redis has refused a script")
 
 // fail says that Redis did not answer as it should. Nothing goes out until the
 // keeper has looked.

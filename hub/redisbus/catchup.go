@@ -27,6 +27,15 @@ type missed struct {
 // it to the topics, then what has come meanwhile. When it cannot be read the
 // connection ends, and the next one tries again.
 func (f *feed) catchUp(ctx context.Context, l *line, p *part) {
+	select {
+	case f.reading <- struct{}{}:
+		defer func() { <-f.reading }()
+	case <-ctx.Done():
+		return
+	}
+	if f.bus.room != nil && f.bus.room(ctx) != nil {
+		return
+	}
 	f.mu.Lock()
 	mark := p.mark
 	f.mu.Unlock()

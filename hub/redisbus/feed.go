@@ -32,12 +32,14 @@ type feed struct {
 	index   int
 	sharded bool
 	wake    chan struct{} // there is something to subscribe to or to unsubscribe
+	reading chan struct{} // holds a token while a partition's log is read: one at a time
 
 	mu      sync.Mutex
 	topics  map[string]*topic // by Redis's channel
 	parts   map[string]*part  // by the canary's channel
 	byIndex map[int]*part
-	idle    []*topic // in the order in which they became so
+	awaited map[*topic]bool // those that somebody waits for
+	idle    []*topic        // in the order in which they became so
 	queue   []request
 	line    *line // nil while there is none
 	heard   time.Time
@@ -67,6 +69,7 @@ func (b *Bus) makeFeeds() {
 		f := &feed{
 			bus: b, index: i, sharded: sharded, wake: make(chan struct{}, 1), heard: time.Now(),
 			topics: make(map[string]*topic), parts: make(map[string]*part), byIndex: make(map[int]*part),
+			awaited: make(map[*topic]bool), reading: make(chan struct{}, 1),
 		}
 		for p := i; p < partitions; p += count {
 			part := &part{index: p}
@@ -331,6 +334,7 @@ func (f *feed) answered(ctx context.Context, l *line, s *redis.Subscription) err
 	var waiting []waiter
 	if err == nil && t.confirmed() {
 		waiting, t.waiting = t.waiting, nil
+		delete(f.awaited, t)
 	}
 	f.mu.Unlock()
 	for _, w := range waiting {

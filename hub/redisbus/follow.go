@@ -19,6 +19,7 @@ func (f *feed) follow(name hub.Topic, r hub.Receiver, done func(error)) {
 	}
 	if !t.confirmed() {
 		t.waiting = append(t.waiting, waiter{until: time.Now().Add(patience), done: done})
+		f.awaited[t] = true
 		f.mu.Unlock()
 		return
 	}
@@ -42,6 +43,13 @@ func (f *feed) topic(name hub.Topic) *topic {
 	}
 	f.topics[channel] = t
 	return t
+}
+
+// listensTo says whether a topic is followed, or was until lately.
+func (f *feed) listensTo(name hub.Topic) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topics[f.channelOf(name)] != nil
 }
 
 // unfollow lets a topic linger, if r is still its receiver.
@@ -94,13 +102,12 @@ func (f *feed) drop(t *topic) {
 	f.ask(request{channel: t.channel, unsubscribe: true})
 }
 
-// overdue takes those who have waited too long. Only topics that are not
-// confirmed have any, and those are few unless Redis is gone.
+// overdue takes those who have waited too long.
 func (f *feed) overdue(now time.Time) []waiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var late []waiter
-	for _, t := range f.topics {
+	for t := range f.awaited {
 		kept := t.waiting[:0]
 		for _, w := range t.waiting {
 			if now.Before(w.until) {
@@ -110,6 +117,9 @@ func (f *feed) overdue(now time.Time) []waiter {
 			}
 		}
 		t.waiting = kept
+		if len(kept) == 0 {
+			delete(f.awaited, t)
+		}
 	}
 	return late
 }

@@ -51,12 +51,20 @@ func (l *lane) doubt() {
 	}
 }
 
-// forget is for a node that was declared dead: it holds nothing any more.
+// forget is for a node that was declared dead: it holds nothing any more on the
+// topics that it listens to, since their subscribers are told to reconnect. What
+// it only counts it still has.
 func (l *lane) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.held)
 	clear(l.dirty)
+	for topic := range l.held {
+		if l.bus.feedOf(topic).listensTo(topic) {
+			delete(l.held, topic)
+		} else {
+			l.dirty[topic] = true
+		}
+	}
 	l.queue = slices.DeleteFunc(l.queue, func(o *op) bool {
 		if o.script != &l.bus.scripts.hold {
 			return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -286,6 +287,8 @@ func (k *keeper) read(ctx context.Context, commands []*redis.Cmd, sent, received
 	return a, nil
 }
 
+var errLate = errors.New("redis was late")
+
 func (k *keeper) readOne(a *answers, p int, reply []any, sent, received time.Time) error {
 	switch reply[0] {
 	case answeredFenced:
@@ -294,8 +297,11 @@ func (k *keeper) readOne(a *answers, p int, reply []any, sent, received time.Tim
 	case answeredUnknown:
 		a.unknown = true
 		return nil
-	case answeredLate:
-		return fmt.Errorf("redis was late")
+	case answeredLate: // or its clock was set
+		if micros, ok := reply[len(reply)-1].(string); ok {
+			k.bus.noteClock(p, micros, sent, received)
+		}
+		return errLate
 	}
 	if len(reply) < 5 {
 		return errMalformed

@@ -235,10 +235,8 @@ func (l *lane) judge(o *op, reply []any, err error) (again bool, failure error) 
 	case err == nil && !refused(reply):
 		o.done(reply, nil)
 		return false, nil
-	case err == nil && reply[0] == answeredLate:
-		return l.keep(o), nil
 	case err == nil:
-		return l.keep(o), fmt.Errorf("%w: node %v", errDoubt, reply[0])
+		return l.keep(o), fmt.Errorf("%w: %v", errDoubt, reply[0])
 	case notRun(err):
 		if strings.HasPrefix(err.Error(), "NOSCRIPT") {
 			return l.keep(o), errScripts

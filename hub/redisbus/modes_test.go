@@ -143,7 +143,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, cancel := contextFor(time.Second)
+	short, cancel := contextFor(3 * time.Second)
 	defer cancel()
 	if _, err := redisbus.Open(short, redisbus.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the authority: got %v", err)

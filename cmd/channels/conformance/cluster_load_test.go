@@ -319,3 +319,38 @@ func busMetric(t testing.TB, s *server, name string) float64 {
 	t.Fatalf("no metric %s", name)
 	return 0
 }
+
+// TestChurn: while others come to a channel and leave it, those who stay get
+// everything, and those who come get all from their acknowledgement on.
+func TestChurn(t *testing.T) {
+	s := start(t)
+	l := startLoad(t, []*server{s}, 1)
+	var all struct {
+		sync.Mutex
+		listeners []*listener
+	}
+	stay := []*listener{l.listen(t, s, l.channels[0]), l.listen(t, s, l.channels[0])}
+	var churn sync.WaitGroup
+	end := time.Now().Add(3 * time.Second)
+	for range 8 {
+		churn.Go(func() {
+			for time.Now().Before(end) {
+				n := l.listen(t, s, l.channels[0])
+				all.Lock()
+				all.listeners = append(all.listeners, n)
+				all.Unlock()
+				time.Sleep(20 * time.Millisecond)
+				_ = n.conn.CloseNow()
+			}
+		})
+	}
+	churn.Wait()
+	acked := l.end()
+	for i, n := range all.listeners {
+		within(t, patience, "the socket is closed", func() bool { return n.closedWith() != 0 })
+		n.audit(t, fmt.Sprintf("guest %d", i), acked[n.channel])
+	}
+	for i, n := range stay {
+		n.audit(t, fmt.Sprintf("listener %d", i), acked[n.channel])
+	}
+}

@@ -2,7 +2,7 @@
 -- ARGV: beat, the last one known to have been heard, lease in µs, 1 = the node
 -- is new, for how many µs departures are not to be announced from now on or 0,
 -- where to publish the canary or ''.
-if deadline > 0 and now > deadline then return {'late'} end
+if deadline > 0 and now > deadline then return {'late', digits(now)} end
 local p, lease = tag .. ':p', tonumber(ARGV[5])
 local mine = redis.call('HGET', p, 'n:' .. me)
 -- An empty Redis may be one that has forgotten who listens.

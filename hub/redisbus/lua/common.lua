@@ -32,7 +32,7 @@ local function digits(n) return string.format('%.0f', n) end
 
 -- admit loads the partition. It returns why nothing is to be done, or nil.
 local function admit()
-  if deadline > 0 and now > deadline then return {'late'} end
+  if deadline > 0 and now > deadline then return {'late', digits(now)} end
   local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'settle', 'all', 'n:' .. me)
   seq, logged = tonumber(p[1] or 0), p[2] or '0'
   settling, log_all = tonumber(p[3] or 0) > now, tonumber(p[4] or 0) > now
