@@ -16,13 +16,17 @@ import (
 // life, Receive for every text message, one after the other, and Gone once at
 // the end.
 type Conn struct {
+	// What a delivery looks at, side by side.
+	socket Socket   // static
+	usage  *usage   // static
+	out    [][]byte // frames gathered for the socket; the worker's
+	closed bool     // the worker's
+
 	// Static after construction.
 	id     string // the socket id
 	app    *App
 	hub    *Hub
 	worker *worker
-	socket Socket
-	usage  *usage
 
 	seen atomic.Int64 // Unix milliseconds of the last sign of life
 
@@ -31,8 +35,6 @@ type Conn struct {
 
 	// Owned by the worker.
 	at           int // index in worker.conns
-	closed       bool
-	out          [][]byte // frames gathered for the socket
 	subs         subscriptions
 	probed       time.Time // of the ping that waits for an answer; zero = none
 	clientEvents *rate.Limiter

@@ -24,6 +24,7 @@ type worker struct {
 	dirty []*Conn    // those with frames in out
 	spare [][][]byte // empty lists of frames, for out
 	news  []*Conn    // those with news of their watchlists to be told
+	alone [1][]byte  // of deliverAlone
 
 	open atomic.Int64 // connections; read from outside
 }
@@ -47,13 +48,22 @@ func (w *worker) run(stop <-chan struct{}, sweepEvery time.Duration) {
 		// grow by what the processor has ready, and there are fewer writes.
 		runtime.Gosched()
 		batch = w.mailbox.take(batch)
-		for i := range batch {
-			w.handle(&batch[i])
-		}
-		w.flush()
+		w.work(batch)
 		w.observe(batch)
 		batch = recycle(batch)
 	}
+}
+
+// work handles a batch, and leaves nothing gathered.
+func (w *worker) work(batch []item) {
+	if len(batch) == 1 && batch[0].do == nil {
+		w.deliverAlone(&batch[0])
+		return
+	}
+	for i := range batch {
+		w.handle(&batch[i])
+	}
+	w.flush()
 }
 
 // observe reports how long the batch's messages took.
@@ -104,6 +114,23 @@ func (w *worker) deliver(it *item) {
 	for _, c := range to.conns {
 		w.send(c, it.frame)
 	}
+}
+
+// deliverAlone is deliver for a batch of one: there is nothing to gather, and a
+// socket is looked at once. With thousands of them, most of that is waiting for
+// memory.
+func (w *worker) deliverAlone(it *item) {
+	to := &it.channel.local[w.index]
+	if len(to.joining) > 0 || it.exclude != "" {
+		w.deliver(it)
+		w.flush()
+		return
+	}
+	w.alone[0] = it.frame
+	for i := len(to.conns) - 1; i >= 0; i-- { // close moves the last one here
+		w.sendTo(to.conns[i], w.alone[:])
+	}
+	w.alone[0] = nil
 }
 
 func (w *worker) deliverExcept(conns []*Conn, it *item) {
@@ -171,29 +198,29 @@ func (w *worker) flushConn(c *Conn) {
 	if len(c.out) == 0 {
 		return
 	}
-	var err error
-	if !c.closed {
-		if err = c.socket.Send(c.out); err == nil {
-			w.countSent(c)
-		}
-	}
-	if cap(c.out) <= keptFrames {
-		clear(c.out)
-		w.spare = append(w.spare, c.out[:0])
-	}
+	frames := c.out
 	c.out = nil
-	if err != nil {
-		w.close(c, protocol.OverCapacity(), SlowConsumer)
+	if !c.closed {
+		w.sendTo(c, frames)
+	}
+	if cap(frames) <= keptFrames {
+		clear(frames)
+		w.spare = append(w.spare, frames[:0])
 	}
 }
 
-func (w *worker) countSent(c *Conn) {
+// sendTo hands frames to an open connection's socket, which may be the end of it.
+func (w *worker) sendTo(c *Conn, frames [][]byte) {
+	if c.socket.Send(frames) != nil {
+		w.close(c, protocol.OverCapacity(), SlowConsumer)
+		return
+	}
 	bytes := 0
-	for _, frame := range c.out {
+	for _, frame := range frames {
 		bytes += len(frame)
 	}
 	sent := &c.usage.sent[w.index]
-	sent.messages.Add(uint64(len(c.out)))
+	sent.messages.Add(uint64(len(frames)))
 	sent.bytes.Add(uint64(bytes))
 }
 

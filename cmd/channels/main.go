@@ -15,6 +15,9 @@ import (
 )
 
 func main() {
+	if name, _ := commandOf(os.Args[1:]); name == "serve" {
+		slackenTimers()
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
@@ -45,15 +48,21 @@ func exitCode(err error) int {
 	return 1
 }
 
-// command carries out one command; none means serve.
-func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	name := "serve"
+// commandOf tells a command from its arguments; none means serve.
+func commandOf(args []string) (name string, rest []string) {
+	name = "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	if wantsHelp(args) {
-		name, args = "help", nil
+		return "help", nil
 	}
+	return name, args
+}
+
+// command carries out one command.
+func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	name, args := commandOf(args)
 	switch name {
 	case "help":
 		return writeHelp(stdout)

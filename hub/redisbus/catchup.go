@@ -2,6 +2,7 @@ package redisbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -115,7 +116,7 @@ func (b *Bus) readLog(ctx context.Context, partition int, mark uint64) (missed, 
 		pipe := b.client.Pipeline()
 		logged := pipe.HGet(ctx, b.keys.partition(partition), "log")
 		page := pipe.XRangeN(ctx, b.keys.log(partition), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
-		if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 			return missed{}, err
 		}
 		if first {

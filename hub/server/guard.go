@@ -23,23 +23,24 @@ const CloseGrace = 3 * time.Second
 // queued, and a flusher goroutine lives for as long as there is a queue;
 // meanwhile everybody else only appends.
 type guard struct {
+	// What a delivery looks at, side by side.
+	mu       sync.Mutex
+	fd       int // for raw writes; -1: everything goes through the flusher
+	state    guardState
+	partial  bool   // the front of queue is the rest of a frame, or the greeting
+	flushing bool   // the flusher runs
+	greeting []byte // goes out ahead of the first frame
+
+	queued int      // bytes in queue
+	queue  [][]byte // what remains to be written
+	parked *session // waits in the poller; nil while somebody reads
+
+	// Static, but for ahead, which is the reader's.
 	conn   net.Conn
-	fd     int // for raw writes; -1: everything goes through the flusher
 	limits *queueLimits
 	client *hub.Conn // told of every sign of life; set before reading starts
-
-	ahead []byte // what has been read already; the reader's own
-
-	poller *poller // nil: the session has a goroutine
-
-	mu       sync.Mutex
-	parked   *session // waits in the poller; nil while somebody reads
-	state    guardState
-	queue    [][]byte // what remains to be written
-	queued   int      // bytes in queue
-	greeting []byte   // goes out ahead of the first frame
-	partial  bool     // the front of queue is the rest of a frame, or the greeting
-	flushing bool     // the flusher runs
+	poller *poller   // nil: the session has a goroutine
+	ahead  []byte    // what has been read already
 }
 
 var _ net.Conn = (*guard)(nil)
@@ -241,10 +242,14 @@ func (g *guard) enqueue(frames [][]byte) {
 // writeNow makes one attempt to write everything, and returns what is left. A
 // frame that was cut has become its rest, and partial is set.
 func (g *guard) writeNow(frames [][]byte) [][]byte {
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
+	var space []byte
+	if len(frames) > 1 {
+		buf := scratch.Get().(*[]byte)
+		defer scratch.Put(buf)
+		space = (*buf)[:0]
+	}
 	for len(frames) > 0 {
-		chunk, count := gather((*buf)[:0], frames)
+		chunk, count := gather(space, frames)
 		n, err := rawWrite(g.fd, chunk)
 		if err != nil {
 			g.state = dead // the reader finds out why

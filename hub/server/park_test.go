@@ -5,6 +5,8 @@ package server
 import (
 	"io"
 	"net"
+	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -110,4 +112,43 @@ func pair(t *testing.T) (near, far net.Conn) {
 	}
 	t.Cleanup(func() { _ = near.Close() })
 	return near, far
+}
+
+// TestYield: what has arrived at a socket of the runtime's is seen to when a busy
+// goroutine yields, though there is but one processor.
+func TestYield(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	y := newYielder()
+	defer y.close()
+	near, far := pair(t)
+	var got atomic.Int64
+	go func() {
+		b := make([]byte, 1)
+		for {
+			if _, err := near.Read(b); err != nil {
+				return
+			}
+			got.Add(1)
+		}
+	}()
+	const bytes = 100
+	inTime := 0
+	for i := range int64(bytes) {
+		if _, err := far.Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		for yields := 0; got.Load() <= i; yields++ {
+			if yields == 5 {
+				inTime-- // the kernel was late
+			}
+			if err := y.yield(); err != nil {
+				t.Fatal(err)
+			}
+			runtime.Gosched()
+		}
+		inTime++
+	}
+	if inTime < bytes/2 {
+		t.Errorf("%d of %d bytes were read within five yields", inTime, bytes)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,35 +94,54 @@ func (p *poller) forget(fd int) {
 	}
 }
 
+// turn is how long a reader goes on before it lets others go first.
+const turn = time.Millisecond
+
 // waiter is a reader's way to wait for events. It is made once, since what it
 // takes would be allocated for each call.
 type waiter struct {
 	poller *poller
+	others *yielder
+	since  time.Time // of the reader's turn
 	events [pollBatch]unix.EpollEvent
+	looks  int
 	found  int
 	failed error
 	poll   func(set uintptr) bool
 }
 
 func (p *poller) newWaiter() *waiter {
-	w := &waiter{poller: p}
+	w := &waiter{poller: p, others: newYielder()}
 	w.poll = func(set uintptr) bool {
+		w.looks++
 		w.found, w.failed = unix.EpollWait(int(set), w.events[:], 0)
 		return w.found > 0 || w.failed != nil && !errors.Is(w.failed, unix.EINTR)
 	}
 	return w
 }
 
+func (w *waiter) close() { w.others.close() }
+
 // next waits for events and appends the sessions they are for. One may be wrong:
 // the event was for a descriptor that has been closed and reused since then. It
 // finds nothing to read, or what is its own.
 func (w *waiter) next(batch []*session) ([]*session, error) {
+	if time.Since(w.since) > turn {
+		if err := w.others.yield(); err != nil {
+			return nil, err
+		}
+		w.since = time.Now()
+	}
+	w.looks = 0
 	err := w.poller.wait.Read(w.poll)
 	if err == nil {
 		err = w.failed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if w.looks > 1 { // it had to wait
+		w.since = time.Now()
 	}
 	return w.poller.waiting(w.events[:w.found], batch), nil
 }

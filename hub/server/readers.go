@@ -67,6 +67,7 @@ func (r *readers) close() {
 func serveParked(p *poller) {
 	buf := make([]byte, readBufferSize)
 	waiter := p.newWaiter()
+	defer waiter.close()
 	batch := make([]*session, 0, pollBatch)
 	for {
 		var err error
@@ -79,6 +80,6 @@ func serveParked(p *poller) {
 			}
 			batch[i] = nil
 		}
-		runtime.Gosched() // when thousands leave at once, others come in between
+		runtime.Gosched() // when thousands leave at once, the workers come in between
 	}
 }

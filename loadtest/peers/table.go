@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func publish(docs, table string, r *results, chosen []work, all []peer) error {
 		return errors.New(path + " has no place for the table: " + beginMark + " and " + endMark)
 	}
 	where := fmt.Sprintf("Commit %s, %s, `make bench-peers`; %s, %d processors, %.0f GiB, Linux %s, %s.\n\n",
-		commit(), time.Now().UTC().Format(time.DateOnly), r.repro.Processor, r.repro.CPUs, r.repro.Memory, r.repro.Kernel, r.repro.Go)
+		commit(), time.Now().UTC().Format(time.DateOnly), r.repro.Processor, runtime.NumCPU(), r.repro.Memory, r.repro.Kernel, r.repro.Go)
 	section := beginMark + "\n\n" + where + table + "\n![Each server beside Soketi](img/bench-peers.svg)\n\n" + endMark
 	if err := os.WriteFile(path, []byte(before+section+after), 0o644); err != nil { //nolint:gosec // a document
 		return err

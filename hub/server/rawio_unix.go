@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -26,17 +27,17 @@ func rawDescriptor(conn net.Conn) int {
 	return fd
 }
 
-// rawWrite makes one attempt to write p to a descriptor that does not block,
-// and returns how much the kernel took. This is a third cheaper than going
-// through net.Conn, whose deadlines and wake-ups one attempt does not need.
+// rawWrite makes one attempt to write p to a socket that does not block, and
+// returns how much the kernel took. This is a third cheaper than going through
+// net.Conn, whose deadlines and wake-ups one attempt does not need.
 func rawWrite(fd int, p []byte) (int, error) {
 	for {
-		n, err := unix.Write(fd, p)
-		switch err {
-		case nil:
+		n, err := sendNow(fd, p)
+		switch {
+		case err == nil:
 			return n, nil
-		case unix.EINTR:
-		case unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			return 0, nil
 		default:
 			return 0, err
@@ -47,12 +48,12 @@ func rawWrite(fd int, p []byte) (int, error) {
 // rawRead makes one attempt to read. errNothingToRead: it would have to wait.
 func rawRead(fd int, p []byte) (int, error) {
 	for {
-		n, err := unix.Read(fd, p)
-		switch err {
-		case nil:
+		n, err := receiveNow(fd, p)
+		switch {
+		case err == nil:
 			return n, nil
-		case unix.EINTR:
-		case unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			return 0, errNothingToRead
 		default:
 			return 0, err
