@@ -96,21 +96,21 @@ func TestLateEvents(t *testing.T) {
 }
 
 // pair returns the two ends of a TCP connection.
-func pair(t *testing.T) (near, far net.Conn) {
-	t.Helper()
+func pair(tb testing.TB) (near, far net.Conn) {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer listener.Close()
 	if far, err = net.Dial("tcp", listener.Addr().String()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = far.Close() })
+	tb.Cleanup(func() { _ = far.Close() })
 	if near, err = listener.Accept(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = near.Close() })
+	tb.Cleanup(func() { _ = near.Close() })
 	return near, far
 }
 
