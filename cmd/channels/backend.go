@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/ops"
 	"channels/hub/redisbus"
-	"channels/hub/server"
 )
 
 // backend is what carries events and holds the state: this process, or Redis.
@@ -26,7 +26,7 @@ type backend struct {
 // leaveTimeout is how long the node may take to tell the others that it goes.
 const leaveTimeout = 5 * time.Second
 
-func openBackend(ctx context.Context, s Settings, metrics *server.Metrics, log *slog.Logger) (*backend, error) {
+func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slog.Logger) (*backend, error) {
 	if s.Redis == "" {
 		memory := hub.NewMemory()
 		return &backend{name: "none", bus: memory, state: memory, close: memory.Close}, nil

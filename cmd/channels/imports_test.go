@@ -11,7 +11,11 @@ import (
 // those below it that have no rule of their own; one that is not written yet has
 // nothing to break.
 func TestImports(t *testing.T) {
-	const protocol, hub = "channels/protocol", "channels/hub"
+	const (
+		protocol, hub  = "channels/protocol", "channels/hub"
+		transport, api = "channels/hub/transport", "channels/hub/api"
+		scheduling     = "channels/hub/scheduling"
+	)
 	rules := map[string]struct {
 		ours     []string // packages of ours that it may reach, beside those below it
 		notReach []string // standard packages that it must not reach, through whomever
@@ -20,10 +24,14 @@ func TestImports(t *testing.T) {
 		protocol:                {notReach: []string{"net", "net/http", "log/slog"}, notName: []string{"os"}},
 		hub:                     {ours: []string{protocol}, notReach: []string{"net/http"}},
 		"channels/hub/contract": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
-		"channels/hub/server":   {ours: []string{protocol, hub}},
+		scheduling:              {notReach: []string{"net/http", "log/slog"}},
+		transport:               {ours: []string{protocol, hub, scheduling}},
+		api:                     {ours: []string{protocol, hub}},
+		"channels/hub/ops":      {ours: []string{protocol, hub, scheduling, transport, api}},
+		"channels/hub/server":   {ours: []string{protocol, hub, scheduling, transport}},
 		"channels/hub/redisbus": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
 		"channels/hub/webhook":  {ours: []string{protocol, hub}},
-		"channels/cmd/channels": {ours: []string{protocol, hub, "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
+		"channels/cmd/channels": {ours: []string{protocol, hub, scheduling, transport, api, "channels/hub/ops", "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
 		"channels/chatapp":      {},
 		"channels/cmd/chat":     {ours: []string{"channels/chatapp"}},
 		"channels/loadtest":     {ours: []string{protocol}},
@@ -55,12 +63,12 @@ func TestImports(t *testing.T) {
 // are there for it.
 func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 	belongs := map[string][]string{
-		"github.com/coder/websocket":              {"channels/hub/server", "channels/loadtest"},
+		"github.com/coder/websocket":              {"channels/hub/transport", "channels/loadtest"},
 		"github.com/redis/go-redis":               {"channels/hub/redisbus"},
 		"github.com/pusher/pusher-http-go":        {"channels/chatapp"},
 		"github.com/jackc/pgx":                    {"channels/chatapp"},
 		"modernc.org/sqlite":                      {"channels/chatapp"},
-		"github.com/prometheus/client_golang":     {"channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook", "channels/cmd/channels"},
+		"github.com/prometheus/client_golang":     {"channels/hub/ops", "channels/cmd/channels"},
 		"golang.org/x/time":                       {"channels/hub", "channels/chatapp", "channels/loadtest"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"channels/loadtest"},
 		"go.yaml.in/yaml":                         {"channels/cmd/channels"},

@@ -12,11 +12,13 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"channels/hub/scheduling"
 )
 
 func main() {
 	if name, _ := commandOf(os.Args[1:]); name == "serve" {
-		slackenTimers()
+		scheduling.SlackenTimers()
 	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/api"
+	"channels/hub/ops"
 	"channels/hub/server"
+	"channels/hub/transport"
 	"channels/protocol"
 )
 
@@ -21,7 +24,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 
-	metrics := server.NewMetrics()
+	metrics := ops.NewMetrics()
 	backend, err := openBackend(ctx, s, metrics, log)
 	if err != nil {
 		return err
@@ -39,26 +42,33 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	defer engine.Close()
 	backend.engine.Store(engine)
 
+	carrier := transport.New(transport.Options{
+		Hub:            engine,
+		Log:            log,
+		QueueBytes:     s.Limits.MaxQueueBytesPerConnection,
+		NodeQueueBytes: int64(s.Limits.MaxQueueBytes),
+	})
+	rest := api.New(api.Options{
+		Hub:               engine,
+		Log:               log,
+		MaxRequestBytes:   s.Limits.MaxRequestBytes,
+		RequestsPerSecond: s.Limits.RequestsPerSecond,
+	})
 	front := server.New(server.Options{
-		Hub:             engine,
-		Log:             log,
-		QueueBytes:      s.Limits.MaxQueueBytesPerConnection,
-		NodeQueueBytes:  int64(s.Limits.MaxQueueBytes),
-		MaxRequestBytes: s.Limits.MaxRequestBytes,
-
-		RequestsPerSecond:   s.Limits.RequestsPerSecond,
+		Hub:                 engine,
+		API:                 rest,
+		Transport:           carrier,
+		Log:                 log,
 		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
-
-		Metrics: metrics,
-		Ready:   backend.ready,
-		Welcome: welcomeApp(s),
+		Ready:               backend.ready,
+		Welcome:             welcomeApp(s),
 	})
 	l, err := listen(ctx, s, log)
 	if err != nil {
 		return err
 	}
-	defer front.Close()
-	front.SetPort(l.port)
+	defer carrier.Close()
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
@@ -69,7 +79,8 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	if welcomeApp(s) != nil {
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
 	}
-	return l.run(ctx, engine, front, s.ShutdownGrace, log)
+	n := node{engine: engine, carrier: carrier, front: front, ops: ops.Handler(metrics, front.Ready), log: log}
+	return n.run(ctx, l, s.ShutdownGrace)
 }
 
 // welcomeApp returns the app that the welcome page shows: the one with the
@@ -123,27 +134,36 @@ func (l *listeners) opsAddr() string {
 	return l.ops.Addr().String()
 }
 
+// node is what listens, and ends together.
+type node struct {
+	engine  *hub.Hub
+	carrier *transport.Transport
+	front   *server.Server
+	ops     http.Handler
+	log     *slog.Logger
+}
+
 // run serves both listeners until ctx ends or one of them fails.
-func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Server, grace time.Duration, log *slog.Logger) error {
-	public := front.HTTPServer()
-	ops := &http.Server{Handler: front.Ops(), ReadHeaderTimeout: 10 * time.Second}
+func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error {
+	public := n.front.HTTPServer()
+	operator := &http.Server{Handler: n.ops, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
 	if l.ops != nil {
-		go func() { failed <- ops.Serve(l.ops) }()
+		go func() { failed <- operator.Serve(l.ops) }()
 	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info("shutting down", "sockets", engine.Connections(), "grace", grace)
-	err := shutDown(engine, front, public, grace)
-	_ = ops.Close()
+	n.log.Info("shutting down", "sockets", n.engine.Connections(), "grace", grace)
+	err := n.shutDown(public, grace)
+	_ = operator.Close()
 	if err != nil {
-		log.Warn("shut down with work left", "error", err)
+		n.log.Warn("shut down with work left", "error", err)
 	} else {
-		log.Info("shut down")
+		n.log.Info("shut down")
 	}
 	return nil
 }
@@ -151,16 +171,16 @@ func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Serv
 // shutDown makes the node unready, gives balancers a tenth of the grace period
 // to notice, then takes no new sockets and closes those there are over what
 // remains.
-func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace time.Duration) error {
+func (n *node) shutDown(public *http.Server, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
-	front.Leave()
-	if engine.Connections() > 0 {
+	n.front.Leave()
+	if n.engine.Connections() > 0 {
 		time.Sleep(grace / 10)
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(server.CloseGrace))
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(transport.CloseGrace))
 	defer cancel()
-	front.Refuse()
-	drained := engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	n.front.Refuse()
+	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
 	finished := public.Shutdown(ctx)
-	return errors.Join(drained, finished, front.Wait(ctx))
+	return errors.Join(drained, finished, n.carrier.Wait(ctx))
 }

@@ -1,4 +1,3 @@
-// Package server is the hub's surface to the network: sockets at /app/{key}, the
-// signed REST API under /apps/{id}, a welcome page for development, and the
-// operator's endpoints on a listener of their own.
+// Package server is the public listener: it checks handshakes, and hands sockets
+// to the transport and requests to the REST API.
 package server

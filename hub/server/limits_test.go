@@ -53,7 +53,7 @@ func TestEventRate(t *testing.T) {
 }
 
 func TestRequestRate(t *testing.T) {
-	r := newRig(t, nil, func(o *server.Options) { o.RequestsPerSecond = 5 })
+	r := newRig(t, nil, func(o *options) { o.api.RequestsPerSecond = 5 })
 	refused := 0
 	for range 15 {
 		status, got := r.call(r.app, "GET", "/apps/1/channels", "", nil)
@@ -153,7 +153,8 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Options{Apps: []hub.App{hub.DefaultApp()}})
 		defer h.Close()
-		web := server.New(server.Options{Hub: h}).HTTPServer()
+		front, _, _ := assemble(h, options{})
+		web := front.HTTPServer()
 		near, far := net.Pipe()
 		go func() { _ = web.Serve(&oneConn{conn: far, done: make(chan struct{})}) }()
 		defer web.Close()
@@ -174,7 +175,8 @@ func TestHalfAMessageIsCutOff(t *testing.T) {
 		defer memory.Close()
 		h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
 		defer h.Close()
-		web := server.New(server.Options{Hub: h}).HTTPServer()
+		front, _, _ := assemble(h, options{})
+		web := front.HTTPServer()
 		near, far := net.Pipe()
 		go func() { _ = web.Serve(&oneConn{conn: far, done: make(chan struct{})}) }()
 		defer web.Close()
@@ -223,7 +225,7 @@ func (l *oneConn) Close() error {
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestHandshakeRate(t *testing.T) {
-	r := newRig(t, nil, func(o *server.Options) { o.HandshakesPerSecond = 5 })
+	r := newRig(t, nil, func(o *options) { o.server.HandshakesPerSecond = 5 })
 	refused := 0
 	for range 15 {
 		ws, resp, err := websocket.Dial(t.Context(), "ws://"+r.addr+"/app/app-key?protocol=7", nil)
@@ -245,7 +247,7 @@ func TestHandshakeRate(t *testing.T) {
 }
 
 func TestNodeQueueBudget(t *testing.T) {
-	r := newRig(t, nil, func(o *server.Options) { o.NodeQueueBytes = 128 << 10 })
+	r := newRig(t, nil, func(o *options) { o.transport.NodeQueueBytes = 128 << 10 })
 	stalled := make([]*rawClient, 4)
 	for i := range stalled {
 		stalled[i] = r.raw(text(subscribeNews))
@@ -262,7 +264,6 @@ func TestNodeQueueBudget(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	r := newRig(t, nil)
-	r.front.SetPort("6001")
 	c := r.connect()
 	c.subscribe("news")
 	r.expectCall("POST", "/apps/1/events", `{"name":"e","channels":["news"],"data":"x"}`, nil, 200, `{}`)
@@ -277,7 +278,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	page := httptest.NewRecorder()
-	r.front.Ops().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	r.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
 		`soketi_connected{app_id="1",port="6001"} 1`,
 		`soketi_new_connections_total{app_id="1",port="6001"} 1`,
@@ -377,7 +378,7 @@ func TestSocketsOverTLS(t *testing.T) {
 	defer memory.Close()
 	engine := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
 	defer engine.Close()
-	front := server.New(server.Options{Hub: engine})
+	front, carrier, _ := assemble(engine, options{})
 	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
 	certificate, err := server.LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -420,7 +421,7 @@ func TestSocketsOverTLS(t *testing.T) {
 	waitFor(t, "the connection to be gone", func() bool { return engine.Connections() == 0 })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := front.Wait(ctx); err != nil {
+	if err := carrier.Wait(ctx); err != nil {
 		t.Error(err)
 	}
 }

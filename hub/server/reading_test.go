@@ -255,7 +255,7 @@ func TestDrainOfIdleSockets(t *testing.T) {
 			t.Fatalf("after the close frame: %v, want EOF", err)
 		}
 	}
-	if err := r.front.Wait(t.Context()); err != nil {
+	if err := r.carrier.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -270,7 +270,7 @@ func TestSilentPeersAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := r.front.Wait(t.Context()); err != nil {
+	if err := r.carrier.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(start); took < 2*time.Second || took > 5*time.Second {

@@ -1,41 +1,28 @@
 package server
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"channels/hub"
+	"channels/hub/transport"
 )
 
 // Options configure a Server. Zero values take the defaults named.
 type Options struct {
-	Hub *hub.Hub
-	Log *slog.Logger
+	Hub       *hub.Hub
+	API       http.Handler // answers what is below /apps/ and /users/
+	Transport *transport.Transport
+	Log       *slog.Logger
 
-	QueueBytes      int   // bound of one client's queue; 0 = 1 MiB
-	NodeQueueBytes  int64 // bound of all queues together; 0 = 512 MiB
-	MaxRequestBytes int   // bound of a REST request's body; 0 = what the app's limits allow at most
-
-	RequestsPerSecond   int // REST calls of an app; 0 = no limit
 	HandshakesPerSecond int // connections of an address; 0 = no limit
-
-	// GoroutineReaders gives every socket a goroutine that reads, which it has
-	// anyway where idle sockets cannot be parked: over TLS, and elsewhere than on
-	// Linux. It is meant for tests.
-	GoroutineReaders bool
 
 	// Ready is why this node should be given no clients; nil = as the hub says.
 	Ready func() error
-
-	// Metrics is filled in with what this server does; nil = one of its own.
-	Metrics *Metrics
 
 	// Welcome serves a page at / that helps with the first steps. It shows the
 	// app's secret, so it is for development credentials only; nil = none.
@@ -44,25 +31,16 @@ type Options struct {
 
 // Server answers HTTP: it is the handler of the public listener.
 type Server struct {
-	hub     *hub.Hub
-	log     *slog.Logger
-	queues  *queueLimits
-	maxBody int
-	welcome *hub.App
-	buffers *buffers
-	ready   func() error
-	metrics *Metrics
-	ok      prometheus.Counter // answers with status 200
-	traffic map[*hub.App]*appTraffic
-	knocks  handshakes
-	listens atomic.Pointer[string] // port of the public listener
+	hub        *hub.Hub
+	api        http.Handler
+	transport  *transport.Transport
+	log        *slog.Logger
+	welcome    *hub.App
+	ready      func() error
+	handshakes handshakes
 
-	requestsPerSecond int
-
-	leaving  atomic.Bool  // not ready any more
-	closed   atomic.Bool  // to new sockets
-	sessions atomic.Int64 // sockets that are not closed yet
-	readers  readers
+	leaving atomic.Bool // not ready any more
+	closed  atomic.Bool // to new sockets
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -70,38 +48,20 @@ var _ http.Handler = (*Server)(nil)
 // New returns a server for a running hub.
 func New(o Options) *Server {
 	s := &Server{
-		hub:     o.Hub,
-		log:     o.Log,
-		queues:  &queueLimits{perConn: o.QueueBytes, node: o.NodeQueueBytes},
-		maxBody: o.MaxRequestBytes,
-		welcome: o.Welcome,
-		buffers: newBuffers(),
-		ready:   o.Ready,
-		metrics: o.Metrics,
-		traffic: newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
-		knocks:  handshakes{perSecond: o.HandshakesPerSecond},
-
-		requestsPerSecond: o.RequestsPerSecond,
+		hub:        o.Hub,
+		api:        o.API,
+		transport:  o.Transport,
+		log:        o.Log,
+		welcome:    o.Welcome,
+		ready:      o.Ready,
+		handshakes: handshakes{perSecond: o.HandshakesPerSecond},
 	}
 	if s.ready == nil {
 		s.ready = o.Hub.Err
 	}
-	if s.metrics == nil {
-		s.metrics = NewMetrics()
-	}
-	s.readers.off = o.GoroutineReaders
-	s.metrics.setSource(s)
-	s.ok = s.metrics.api.WithLabelValues("200")
-	if s.queues.perConn <= 0 {
-		s.queues.perConn = 1 << 20
-	}
-	if s.queues.node <= 0 {
-		s.queues.node = 512 << 20
-	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.readers.log = s.log
 	return s
 }
 
@@ -118,16 +78,6 @@ func (s *Server) HTTPServer() *http.Server {
 	}
 }
 
-// SetPort names the port of the public listener, for the metrics' labels.
-func (s *Server) SetPort(port string) { s.listens.Store(&port) }
-
-func (s *Server) port() string {
-	if port := s.listens.Load(); port != nil {
-		return *port
-	}
-	return ""
-}
-
 // Leave makes the server not ready, ahead of a shutdown.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
@@ -135,21 +85,16 @@ func (s *Server) Leave() { s.leaving.Store(true) }
 // a second later: where nobody listens, pusher-js waits for fifteen.
 func (s *Server) Refuse() { s.closed.Store(true) }
 
-// Wait returns when the last socket is closed, or with ctx's error.
-func (s *Server) Wait(ctx context.Context) error {
-	const step = 10 * time.Millisecond
-	for s.sessions.Load() > 0 {
-		select {
-		case <-time.After(step):
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for sockets to close: %w", ctx.Err())
-		}
-	}
-	return nil
-}
+// errLeaving is what Ready answers after Leave.
+var errLeaving = errors.New("shutting down")
 
-// Close stops reading from sockets. It is called when there are none; see Wait.
-func (s *Server) Close() { s.readers.close() }
+// Ready is why this node should be given no clients, nil when it should.
+func (s *Server) Ready() error {
+	if s.leaving.Load() {
+		return errLeaving
+	}
+	return s.ready()
+}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -157,7 +102,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isUpgrade(r):
 		s.serveSocket(w, r)
 	case strings.HasPrefix(r.URL.Path, "/apps/"), strings.HasPrefix(r.URL.Path, "/users/"):
-		s.serveAPI(w, r)
+		s.api.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):

@@ -16,7 +16,10 @@ import (
 	"github.com/coder/websocket"
 
 	"channels/hub"
+	"channels/hub/api"
+	"channels/hub/ops"
 	"channels/hub/server"
+	"channels/hub/transport"
 	"channels/protocol"
 )
 
@@ -110,13 +113,21 @@ type rig struct {
 	addr    string
 	hub     *hub.Hub
 	app     *hub.App
-	metrics *server.Metrics
+	metrics *ops.Metrics
 	front   *server.Server
+	carrier *transport.Transport
+}
+
+// options are those of what a rig is made of.
+type options struct {
+	transport transport.Options
+	api       api.Options
+	server    server.Options
 }
 
 // newRig starts a server with an app that change has changed, and a second one
 // with other credentials.
-func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options)) *rig {
+func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig {
 	t.Helper()
 	app, other := hub.DefaultApp(), hub.DefaultApp()
 	app.ID, app.Key, app.Secret = "1", key, secret
@@ -125,15 +136,16 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 		change(&app)
 	}
 	memory := hub.NewMemory()
-	metrics := server.NewMetrics()
+	metrics := ops.NewMetrics()
 	engine := hub.New(hub.Options{
 		Apps: []hub.App{app, other}, Bus: memory, State: memory, Delivered: metrics.Delivered,
 	})
-	o := server.Options{Hub: engine, Metrics: metrics, GoroutineReaders: readersOf() == goroutineReaders}
-	for _, option := range options {
-		option(&o)
+	var o options
+	for _, change := range changes {
+		change(&o)
 	}
-	front := server.New(o)
+	front, carrier, requests := assemble(engine, o)
+	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Port: "6001"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -147,17 +159,26 @@ func newRig(t testing.TB, change func(*hub.App), options ...func(*server.Options
 		if err := engine.Drain(ctx, protocol.Reconnect(), 0); err != nil {
 			t.Error(err)
 		}
-		if err := front.Wait(ctx); err != nil {
+		if err := carrier.Wait(ctx); err != nil {
 			t.Error(err)
 		}
-		front.Close()
+		carrier.Close()
 		engine.Close()
 		memory.Close()
 	})
 	return &rig{
 		t: t, addr: listener.Addr().String(), hub: engine, app: engine.AppByID("1"),
-		metrics: metrics, front: front,
+		metrics: metrics, front: front, carrier: carrier,
 	}
+}
+
+// assemble puts a server for the hub together.
+func assemble(engine *hub.Hub, o options) (*server.Server, *transport.Transport, *api.API) {
+	o.transport.Hub, o.api.Hub, o.server.Hub = engine, engine, engine
+	o.transport.GoroutineReaders = readersOf() == goroutineReaders
+	carrier, requests := transport.New(o.transport), api.New(o.api)
+	o.server.Transport, o.server.API = carrier, requests
+	return server.New(o.server), carrier, requests
 }
 
 // client is a WebSocket client.

@@ -14,7 +14,6 @@ import (
 	"github.com/coder/websocket"
 
 	"channels/hub"
-	"channels/hub/server"
 	"channels/protocol"
 )
 
@@ -311,7 +310,7 @@ func TestOneCloseFrame(t *testing.T) {
 }
 
 func TestStalledReaderIsClosedAndOthersAreNot(t *testing.T) {
-	r := newRig(t, nil, func(o *server.Options) { o.QueueBytes = 64 << 10 })
+	r := newRig(t, nil, func(o *options) { o.transport.QueueBytes = 64 << 10 })
 	healthy := r.connect()
 	healthy.subscribe("news")
 	stalled := r.raw(nil)
@@ -347,7 +346,7 @@ func TestStalledReaderIsClosedAndOthersAreNot(t *testing.T) {
 }
 
 func TestSlowReaderGetsEverythingInOrder(t *testing.T) {
-	r := newRig(t, nil, func(o *server.Options) { o.QueueBytes = 64 << 20 })
+	r := newRig(t, nil, func(o *options) { o.transport.QueueBytes = 64 << 20 })
 	c := r.raw(nil)
 	c.expect(opText, "pusher:connection_established")
 	c.write(text(subscribeNews))

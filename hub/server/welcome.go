@@ -71,7 +71,7 @@ func (s *Server) sendWelcomeEvent(w http.ResponseWriter, r *http.Request) {
 		Name: "my-event", Channels: []string{welcomeChannel}, Data: []byte(strconv.Quote(text)),
 	})
 	if err != nil {
-		s.refuse(w, r, err)
+		http.Error(w, "Not published: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

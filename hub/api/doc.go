@@ -1,0 +1,3 @@
+// Package api is the signed REST API under /apps/{id}: publishers trigger events
+// and ask about channels and users.
+package api

@@ -1,0 +1,3 @@
+// Package ops is the operator's view of a node: metrics, liveness, readiness and
+// profiles.
+package ops

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package transport
+
+import (
+	"errors"
+	"net"
+)
+
+// rawDescriptor says that there are no raw writes here.
+func rawDescriptor(net.Conn) int { return -1 }
+
+func rawWrite(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func rawRead(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
