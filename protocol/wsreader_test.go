@@ -511,6 +511,13 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
+// allocated is how many bytes have been allocated so far.
+func allocated() int {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.TotalAlloc)
+}
+
 func FuzzFrameReader(f *testing.F) {
 	f.Add(join(maskedFrame(fin|text, "text"), fragments("é"[:1], "é"[1:]), maskedFrame(fin|cls, closePayload(1000, "bye"))), []byte{1, 2, 3}, false)
 	f.Add(join(maskedFrame(rsv1|text, "\xff"), maskedFrame(fin|ping, "ping"), maskedFrame(fin|cont, "x")), []byte{7}, true)
