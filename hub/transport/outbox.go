@@ -326,7 +326,8 @@ func (o *outbox) overBound() bool {
 	if front == 0 && len(q.frames) > 0 {
 		front = len(q.frames[0])
 	}
-	return q.cost-front > o.limits.perConn || o.limits.used.Load() > o.limits.node
+	behind := q.cost - front - perFrame - q.held
+	return behind > o.limits.perConn || o.limits.used.Load() > o.limits.node
 }
 
 // backlog judges how far the client is behind.

@@ -35,7 +35,8 @@ func connect(tb testing.TB, listener net.Listener) (near, far net.Conn) {
 	if near, err = listener.Accept(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = near.Close() })
+	tcp := tcpConn(near) // TLS is the session's by the end of the test
+	tb.Cleanup(func() { _ = tcp.Close() })
 	return near, far
 }
 
@@ -59,13 +60,22 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 // near one from our listener.
 func securePair(tb testing.TB) (near, far net.Conn) {
 	tb.Helper()
+	near, far, _ = securePairCut(tb)
+	return near, far
+}
+
+// securePairCut is securePair, with a way to cut what the far end writes once cut
+// has been used.
+func securePairCut(tb testing.TB) (near, far net.Conn, cut *cutter) {
+	tb.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer inner.Close()
 	near, raw := connect(tb, NewTLSListener(inner, &tls.Config{Certificates: []tls.Certificate{certificate()}}))
-	client := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	cut = &cutter{Conn: raw}
+	client := tls.Client(cut, &tls.Config{InsecureSkipVerify: true})
 	failed := make(chan error, 1)
 	go func() { failed <- client.Handshake() }()
 	if err := near.(*tls.Conn).Handshake(); err != nil {
@@ -74,5 +84,32 @@ func securePair(tb testing.TB) (near, far net.Conn) {
 	if err := <-failed; err != nil {
 		tb.Fatal(err)
 	}
-	return near, client
+	return near, client, cut
+}
+
+// cutter is a connection that keeps what is written after the handshake, until it
+// is passed on.
+type cutter struct {
+	net.Conn
+	cutting bool
+	kept    []byte
+}
+
+func (c *cutter) Write(b []byte) (int, error) {
+	if !c.cutting {
+		return c.Conn.Write(b)
+	}
+	c.kept = append(c.kept, b...)
+	return len(b), nil
+}
+
+// passOn writes the next n bytes, and says whether there were any.
+func (c *cutter) passOn(tb testing.TB, n int) bool {
+	tb.Helper()
+	n = min(n, len(c.kept))
+	if _, err := c.Conn.Write(c.kept[:n]); err != nil {
+		tb.Fatal(err)
+	}
+	c.kept = c.kept[n:]
+	return n > 0
 }
