@@ -35,8 +35,11 @@ func connect(tb testing.TB, listener net.Listener) (near, far net.Conn) {
 	if near, err = listener.Accept(); err != nil {
 		tb.Fatal(err)
 	}
-	tcp := tcpConn(near) // TLS is the session's by the end of the test
-	tb.Cleanup(func() { _ = tcp.Close() })
+	descriptor := near
+	if secure, ok := near.(*tls.Conn); ok { // which is the session's by the end of the test
+		descriptor = secure.NetConn().(*port).Conn
+	}
+	tb.Cleanup(func() { _ = descriptor.Close() })
 	return near, far
 }
 
