@@ -28,7 +28,7 @@ func newParked(t *testing.T, near, far net.Conn) (*session, *waiter) {
 	}
 	t.Cleanup(p.close)
 	tr := New(Options{Hub: h, GoroutineReaders: true}) // no readers: the test is one
-	s := tr.newSession(near, h.AppByKey(app.Key), nil, false)
+	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
 	s.line.poller = p
 	if _, err := tr.connect(s); err != nil {
 		t.Fatal(err)
