@@ -50,17 +50,23 @@ func newCrowd(tb testing.TB, sockets int) *crowd {
 	h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory, MailboxBytes: mailboxBytes * runtime.GOMAXPROCS(0)})
 	tb.Cleanup(func() { h.Close(); memory.Close() })
 	c := &crowd{hub: h, app: h.AppByID("1")}
+	c.join(tb, sockets)
+	return c
+}
+
+// join adds subscribers of the hot channel.
+func (c *crowd) join(tb testing.TB, sockets int) {
+	tb.Helper()
 	for range sockets {
 		count := new([8]atomic.Int64)
 		c.counts = append(c.counts, count)
-		conn, err := h.Connect(c.app, discarding{frames: &count[0]})
+		conn, err := c.hub.Connect(c.app, discarding{frames: &count[0]})
 		if err != nil {
 			tb.Fatal(err)
 		}
 		receive(conn, []byte(`{"event":"pusher:subscribe","data":{"channel":"hot"}}`))
 	}
 	c.await(tb, 2*int64(sockets)) // greeted and acknowledged
-	return c
 }
 
 func (c *crowd) total() (n int64) {
