@@ -18,6 +18,7 @@ import (
 
 func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
 func TestMemoryIsAState(t *testing.T) { contract.State(t, openMemory) }
+func TestAHubOverMemory(t *testing.T) { contract.Hub(t, openMemory) }
 
 func openMemory(t *testing.T) []contract.Node {
 	m := hub.NewMemory()
