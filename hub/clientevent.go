@@ -14,7 +14,7 @@ const maxEventName = 200
 // makes its bytes its own.
 func (c *Conn) receiveClientEvent(cmd protocol.Command) {
 	if err := c.checkClientEvent(cmd); err != nil {
-		c.refuse(err)
+		c.Fail(err)
 		return
 	}
 	name, event := string(cmd.Channel), string(cmd.Event)
@@ -68,7 +68,7 @@ func (w *worker) clientEvent(c *Conn, name, event string, data []byte) {
 		Exclude: c.id,
 	}, func(err error) {
 		if err != nil {
-			c.refuse(protocol.Fault{Message: "Client event not delivered: the server's backend is out of reach"})
+			c.Fail(protocol.Fault{Message: "Client event not delivered: the server's backend is out of reach"})
 		}
 	})
 }

@@ -63,9 +63,10 @@ func (c *Conn) Touch() { c.seen.Store(time.Now().UnixMilli()) }
 
 func (c *Conn) lastSeen() time.Time { return time.UnixMilli(c.seen.Load()) }
 
-// Gone says that the transport has ended.
-func (c *Conn) Gone() {
-	c.worker.put(func(w *worker) { w.detach(c) })
+// Gone says that the transport has ended, and how. The end is counted unless the
+// hub has closed the connection before.
+func (c *Conn) Gone(e End) {
+	c.worker.put(func(w *worker) { w.gone(c, e) })
 }
 
 // Close ends the connection from the server's side with a fault.
@@ -75,17 +76,29 @@ func (c *Conn) Close(f protocol.Fault, reason CloseReason) {
 
 // Receive handles one text message, whose bytes it may overwrite and does not
 // keep. What can be checked without the connection's state is checked here, on
-// the transport's goroutine; the rest is the worker's. Receive waits while the
-// worker has too much to do.
-func (c *Conn) Receive(text []byte) {
-	if c.worker.mailbox.waitForRoom(c.hub.running) != nil {
-		return // the hub is closing
+// the transport's goroutine; the rest is the worker's.
+//
+// It never blocks. nil: the message has been handled. Else the client has to
+// wait, and the message was not looked at: the transport stops reading from the
+// client and calls Receive again, with the same message, when the channel is
+// closed.
+func (c *Conn) Receive(text []byte) (wait <-chan struct{}) {
+	if c.hub.running.Err() != nil {
+		return nil
 	}
+	if wait := c.worker.mailbox.full(); wait != nil {
+		return wait
+	}
+	c.receive(text)
+	return nil
+}
+
+func (c *Conn) receive(text []byte) {
 	c.usage.messagesReceived.Add(1)
 	c.usage.bytesReceived.Add(uint64(len(text)))
 	cmd, err := protocol.Decode(text)
 	if err != nil {
-		c.refuse(err)
+		c.Fail(err)
 		return
 	}
 	switch cmd.Type {
@@ -102,15 +115,13 @@ func (c *Conn) Receive(text []byte) {
 		c.worker.put(func(w *worker) { w.send(c, protocol.PongFrame()) })
 	case protocol.Pong: // heard of, which is all
 	default:
-		c.refuse(protocol.UnsupportedEvent(string(cmd.Event)))
+		c.Fail(protocol.UnsupportedEvent(string(cmd.Event)))
 	}
 }
 
-// Fail answers the client with an error; the connection stays.
-func (c *Conn) Fail(f protocol.Fault) { c.refuse(f) }
-
-// refuse answers the client with an error, in its place among the other answers.
-func (c *Conn) refuse(err error) {
+// Fail answers the client with an error, in its place among the other answers;
+// the connection stays. A client reads the text of a protocol.Fault only.
+func (c *Conn) Fail(err error) {
 	frame := protocol.ErrorFrame(asFault(err))
 	c.worker.put(func(w *worker) { w.send(c, frame) })
 }

@@ -20,10 +20,14 @@ type discarding struct {
 	_      [48]byte // not beside another's counter
 }
 
-func (d discarding) Send(frames [][]byte) error {
+func (d discarding) Send(frames [][]byte) hub.Backlog {
 	d.frames.Add(int64(len(frames)))
-	return nil
+	return hub.Clear
 }
+
+func (discarding) Backlog() hub.Backlog   { return hub.Clear }
+func (discarding) Stalled() time.Duration { return 0 }
+func (discarding) Deflates() bool         { return false }
 
 func (discarding) Close(protocol.Fault) {}
 
@@ -53,7 +57,7 @@ func newCrowd(tb testing.TB, sockets int) *crowd {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		conn.Receive([]byte(`{"event":"pusher:subscribe","data":{"channel":"hot"}}`))
+		receive(conn, []byte(`{"event":"pusher:subscribe","data":{"channel":"hot"}}`))
 	}
 	c.await(tb, 2*int64(sockets)) // greeted and acknowledged
 	return c

@@ -115,12 +115,12 @@ func TestLeavingWhilePending(t *testing.T) {
 		a.subscribe("news")
 		b.subscribe("news")
 		r.settle()
-		a.conn.Gone()
+		a.conn.Gone(gone)
 		r.settle()
 		g.hold(false)
 		b.expect(acknowledged)
 		a.expect()
-		b.conn.Gone()
+		b.conn.Gone(gone)
 		r.settle()
 		if found, _ := r.hub.Channels(t.Context(), r.app, ""); len(found) != 0 {
 			t.Errorf("left behind: %v", found)
@@ -206,7 +206,7 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 			c.subscribe("news")
 			c.expect(acknowledged)
 		}
-		slow.full = true
+		slow.set(hub.Stuck)
 		r.trigger("news", "hello")
 		quick.expect("hello")
 		slow.expectClosed(protocol.CodeOverCapacity)
@@ -237,8 +237,8 @@ func TestConnectionLimits(t *testing.T) {
 						t.Errorf("third connection: %v, want %d", err, test.code)
 					}
 				}
-				first.conn.Gone()
-				first.conn.Gone()
+				first.conn.Gone(gone)
+				first.conn.Gone(gone)
 				r.settle()
 				r.connect()
 			})
@@ -291,7 +291,7 @@ func TestOverloadRefusesPublishes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.Receive([]byte(`{"event":"pusher:subscribe","data":{"channel":"news"}}`))
+		receive(conn, []byte(`{"event":"pusher:subscribe","data":{"channel":"news"}}`))
 		synctest.Wait()
 		s.stuck.Store(true)
 		r.trigger("news", "the worker is stuck with this one")
@@ -314,7 +314,7 @@ type stuck struct {
 	until chan struct{}
 }
 
-func (s *stuck) Send(frames [][]byte) error {
+func (s *stuck) Send(frames [][]byte) hub.Backlog {
 	if s.stuck.Load() {
 		<-s.until
 	}
@@ -394,6 +394,6 @@ func (r *rig) comeAndGo(random *rand.Rand, room string) {
 			c.unsubscribe(room)
 			time.Sleep(time.Millisecond)
 		}
-		conn.Gone()
+		conn.Gone(gone)
 	}
 }

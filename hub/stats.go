@@ -1,16 +1,17 @@
 package hub
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
 	"channels/protocol"
 )
 
-// CloseReason says why the server closed a connection.
+// CloseReason says why a connection ended.
 type CloseReason string
 
-// Reasons for closing.
+// Reasons of the server.
 const (
 	SlowConsumer CloseReason = "slow_consumer" // its queue was over the bound
 	Backend      CloseReason = "backend"       // Bus or State did not answer
@@ -22,42 +23,61 @@ const (
 	Draining     CloseReason = "draining"      // the node goes away
 	MissedEvents CloseReason = "missed_events" // the bus has lost something
 	Refused      CloseReason = "refused"       // at the handshake
-	BadFrame     CloseReason = "bad_frame"     // against the protocol
+	Unread       CloseReason = "unread"        // took nothing of what was queued for the liveness limit
 )
 
-// Close is a way in which connections were closed.
-type Close struct {
-	Code   protocol.Code
+// Reasons of the transport; see Conn.Gone.
+const (
+	ClientClosed   CloseReason = "client_closed"   // by a close frame of the client
+	Disconnected   CloseReason = "disconnected"    // without one: end of file or a reset
+	TooLarge       CloseReason = "too_large"       // a message over the read limit
+	BadFrame       CloseReason = "bad_frame"       // a frame against RFC 6455
+	BadText        CloseReason = "bad_text"        // text that is not UTF-8
+	Unsupported    CloseReason = "unsupported"     // a binary message
+	MessageTimeout CloseReason = "message_timeout" // a message that was not finished in time
+)
+
+// End is how a connection ended.
+type End struct {
+	Code   protocol.Code // 1005 and 1006 as in RFC 6455, where there was none
 	Reason CloseReason
 }
 
-// closes counts them. They are rare enough for a lock.
-type closes struct {
-	mu     sync.Mutex
-	counts map[Close]uint64
+// folded returns the end with a code of a fixed set: clients choose the codes of
+// their close frames, and each one would be a label of a metric.
+func (e End) folded() End {
+	switch {
+	case e.Code >= 1000 && e.Code <= 1011 && e.Code != 1004:
+	case e.Reason != ClientClosed:
+	default:
+		e.Code = protocol.NoCode
+	}
+	return e
 }
 
-func (c *closes) add(f protocol.Fault, reason CloseReason) {
+// closes counts ends. They are rare enough for a lock.
+type closes struct {
+	mu     sync.Mutex
+	counts map[End]uint64
+}
+
+func (c *closes) add(e End) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts == nil {
-		c.counts = make(map[Close]uint64)
+		c.counts = make(map[End]uint64)
 	}
-	c.counts[Close{f.Code, reason}]++
+	c.counts[e.folded()]++
 }
 
-func (c *closes) snapshot() map[Close]uint64 {
+func (c *closes) snapshot() map[End]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counts := make(map[Close]uint64, len(c.counts))
-	for how, n := range c.counts {
-		counts[how] = n
-	}
-	return counts
+	return maps.Clone(c.counts)
 }
 
 // CountClose counts a connection that was closed before the hub had it.
-func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(f, reason) }
+func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(End{f.Code, reason}) }
 
 // usage counts what an app uses of this node.
 type usage struct {
@@ -96,8 +116,8 @@ type AppStats struct {
 // Stats is what a node is doing.
 type Stats struct {
 	Apps         []AppStats
-	MailboxBytes int              // waiting for the workers
-	Closes       map[Close]uint64 // by the server
+	MailboxBytes int            // waiting to be delivered
+	Closes       map[End]uint64 // connections that ended
 }
 
 // Stats counts; it walks over the node's channels.

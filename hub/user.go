@@ -36,7 +36,7 @@ func (c *Conn) receiveSignin(cmd protocol.Command) {
 	userData := string(cmd.UserData)
 	user, err := c.identify(cmd, userData)
 	if err != nil {
-		c.refuse(err)
+		c.Fail(err)
 		return
 	}
 	c.identity = &user

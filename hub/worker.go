@@ -211,7 +211,7 @@ func (w *worker) flushConn(c *Conn) {
 
 // sendTo hands frames to an open connection's socket, which may be the end of it.
 func (w *worker) sendTo(c *Conn, frames [][]byte) {
-	if c.socket.Send(frames) != nil {
+	if c.socket.Send(frames) == Stuck {
 		w.close(c, protocol.OverCapacity(), SlowConsumer)
 		return
 	}
@@ -245,7 +245,16 @@ func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
 	}
 	w.detach(c)
 	c.socket.Close(f)
-	w.hub.closes.add(f, reason)
+	w.hub.closes.add(End{f.Code, reason})
+}
+
+// gone is the end of a connection from the client's or the network's side.
+func (w *worker) gone(c *Conn, e End) {
+	if c.closed {
+		return
+	}
+	w.detach(c)
+	w.hub.closes.add(e)
 }
 
 // detach forgets a connection that is closing or gone.

@@ -205,7 +205,7 @@ func (a *audit) exit(at place, random *rand.Rand) {
 	}
 	a.leaves++
 	a.mu.Unlock()
-	s.conn.Gone()
+	s.conn.Gone(hub.End{Code: 1006, Reason: hub.Disconnected})
 	a.await(at)
 }
 
@@ -407,7 +407,9 @@ func (a *audit) join(s *auditSocket, n *auditNode, room, user string) bool {
 	message, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": map[string]string{
 		"channel": room, "auth": auditKey + ":" + hex.EncodeToString(mac.Sum(nil)), "channel_data": data,
 	}})
-	s.conn.Receive(message)
+	for wait := s.conn.Receive(message); wait != nil; wait = s.conn.Receive(message) {
+		<-wait
+	}
 	deadline := time.After(20 * time.Second)
 	for {
 		select {
@@ -447,7 +449,7 @@ type auditSocket struct {
 }
 
 // Send implements hub.Socket.
-func (s *auditSocket) Send(frames [][]byte) error {
+func (s *auditSocket) Send(frames [][]byte) hub.Backlog {
 	for _, frame := range frames {
 		if bytes.Equal(frame, protocol.PingFrame()) {
 			s.conn.Touch() // an hour has many
@@ -455,8 +457,17 @@ func (s *auditSocket) Send(frames [][]byte) error {
 			s.read(payload)
 		}
 	}
-	return nil
+	return hub.Clear
 }
+
+// Backlog implements hub.Socket.
+func (s *auditSocket) Backlog() hub.Backlog { return hub.Clear }
+
+// Stalled implements hub.Socket.
+func (s *auditSocket) Stalled() time.Duration { return 0 }
+
+// Deflates implements hub.Socket.
+func (s *auditSocket) Deflates() bool { return false }
 
 // Close implements hub.Socket.
 func (s *auditSocket) Close(protocol.Fault) { close(s.closed) }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -51,10 +52,26 @@ type socket struct{ guard *guard }
 var _ hub.Socket = socket{}
 
 // Send implements hub.Socket.
-func (s socket) Send(frames [][]byte) error { return s.guard.send(frames) }
+func (s socket) Send(frames [][]byte) hub.Backlog {
+	if s.guard.send(frames) != nil {
+		return hub.Stuck
+	}
+	return hub.Clear
+}
+
+// Backlog implements hub.Socket.
+func (s socket) Backlog() hub.Backlog { return hub.Clear }
+
+// Stalled implements hub.Socket.
+func (s socket) Stalled() time.Duration { return 0 }
+
+// Deflates implements hub.Socket.
+func (s socket) Deflates() bool { return false }
 
 // Close implements hub.Socket.
 func (s socket) Close(f protocol.Fault) { s.guard.shut(f) }
+
+var errSlowConsumer = errors.New("client reads too slowly")
 
 type guardState uint8
 
@@ -194,7 +211,7 @@ func (g *guard) write(frames [][]byte) error {
 			g.limits.used.Add(int64(len(frames[0])))
 			g.enqueue(frames[:1])
 		}
-		return hub.ErrSlowConsumer
+		return errSlowConsumer
 	}
 	g.enqueue(frames)
 	return nil

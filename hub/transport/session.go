@@ -57,7 +57,7 @@ func (s *session) run() {
 // frame has been sent.
 func (s *session) end() {
 	if s.client != nil {
-		s.client.Gone()
+		s.client.Gone(hub.End{Code: 1006, Reason: hub.Disconnected})
 	}
 	s.guard.drain()
 	if s.library != nil {
@@ -105,7 +105,9 @@ func (s *session) receive(kind websocket.MessageType, message []byte) {
 	switch {
 	case s.client == nil: // refused: the peer may not have noticed yet
 	case kind == websocket.MessageText:
-		s.client.Receive(message)
+		for wait := s.client.Receive(message); wait != nil; wait = s.client.Receive(message) {
+			<-wait
+		}
 	default:
 		s.client.Fail(protocol.BinaryFrame())
 		s.client.Close(protocol.Fault{
