@@ -51,7 +51,7 @@ func TestAPI(t *testing.T) {
 	c.expect("e")
 	r.expectCall("POST", "/apps/1/events",
 		`{"name":"e","channels":["news","presence-x"],"data":"","info":"subscription_count,user_count"}`, nil,
-		200, `{"channels":{"news":{"subscription_count":1},"presence-x":{"user_count":0}}}`)
+		200, `{"channels":{"news":{"subscription_count":1},"presence-x":{"user_count":0,"subscription_count":0}}}`)
 	c.expect("e")
 	r.expectCall("POST", "/apps/1/events", `{"name":"e","channel":"news","data":"x","socket_id":"`+c.id+`"}`, nil, 200, `{}`)
 	r.expectCall("POST", "/apps/1/batch_events",
