@@ -3,13 +3,14 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"channels/protocol"
 )
 
-// ErrUnknown is what TriggerBatch answers when some of the events may have been
+// ErrUncertain is what TriggerBatch answers when some of the events may have been
 // published, and some may not.
-var ErrUnknown = errors.New("the outcome is unknown")
+var ErrUncertain = errors.New("the outcome is unknown")
 
 // TriggerBatch publishes events and returns when the bus has answered for all.
 func (h *Hub) TriggerBatch(ctx context.Context, app *App, events []Event) error {
@@ -38,12 +39,15 @@ func (h *Hub) TriggerBatch(ctx context.Context, app *App, events []Event) error 
 		}
 	}
 	err := answers.wait(ctx)
-	if err == nil || ctx.Err() != nil {
-		return err
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrUncertain, ctx.Err())
 	}
 	for _, e := range answers.errs {
 		if !errors.Is(e, ErrUnavailable) || len(answers.errs) < total {
-			return ErrUnknown
+			return fmt.Errorf("%w: %v", ErrUncertain, e)
 		}
 	}
 	return err

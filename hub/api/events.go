@@ -99,8 +99,10 @@ func (a *API) publish(ctx context.Context, app *hub.App, events []hub.Event) err
 
 func refusalOf(ctx context.Context, err error, events int) (Refusal, error) {
 	switch {
+	case ctx.Err() != nil && errors.Is(err, hub.ErrUncertain):
+		return RefusedCanceled, apiError(statusClosedRequest, "The client closed the request: the outcome is unknown")
 	case ctx.Err() != nil:
-		return RefusedCanceled, apiError(statusClosedRequest, "The client closed the request: it is unknown whether it was published")
+		return RefusedCanceled, apiError(statusClosedRequest, "Not published: the client closed the request")
 	case errors.Is(err, hub.ErrOverloaded):
 		return RefusedOverload, apiError(http.StatusServiceUnavailable, "Not published: "+err.Error())
 	case errors.Is(err, hub.ErrUnavailable):

@@ -71,6 +71,10 @@ func (blindState) Channel(context.Context, hub.Topic) (hub.ChannelInfo, error) {
 	return hub.ChannelInfo{}, hub.ErrUnavailable
 }
 
+func (blindState) ChannelInfos(context.Context, string, []string) ([]hub.ChannelInfo, error) {
+	return nil, hub.ErrUnavailable
+}
+
 func (blindState) Channels(context.Context, string, string) ([]hub.ChannelInfo, error) {
 	return nil, hub.ErrUnavailable
 }
@@ -264,7 +268,7 @@ func TestPublisherHangsUp(t *testing.T) {
 				}
 			}
 			w := r.request(ctx, "POST", "/apps/1/"+name, body, nil)
-			r.expect(w, 499, "The client closed the request: it is unknown whether it was published")
+			r.expect(w, 499, "The client closed the request: the outcome is unknown")
 			r.expectRefused(api.RefusedCanceled, map[string]uint64{"events": 1, "batch_events": 3}[name])
 			stats := r.api.Stats()
 			if stats.Responses[499] != 1 || stats.Responses[500] != 0 || stats.Responses[503] != 0 {
