@@ -67,10 +67,6 @@ func (b *bus) failAfter(left int, err error) {
 // blindState does not answer about channels.
 type blindState struct{ hub.State }
 
-func (blindState) Channel(context.Context, hub.Topic) (hub.ChannelInfo, error) {
-	return hub.ChannelInfo{}, hub.ErrUnavailable
-}
-
 func (blindState) ChannelInfos(context.Context, string, []string) ([]hub.ChannelInfo, error) {
 	return nil, hub.ErrUnavailable
 }
