@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"channels/hub"
@@ -202,6 +203,63 @@ func TestNotPublished(t *testing.T) {
 	}
 }
 
+// stuckSocket is a client whose worker hangs until it is released.
+type stuckSocket struct{ release chan struct{} }
+
+func (s stuckSocket) Send([][]byte) hub.Backlog { <-s.release; return hub.Clear }
+func (stuckSocket) Backlog() hub.Backlog        { return hub.Clear }
+func (stuckSocket) Stalled() time.Duration      { return 0 }
+func (stuckSocket) Deflates() bool              { return false }
+func (stuckSocket) Close(protocol.Fault)        {}
+
+// TestOverloadIsNotPublished has a node that holds as much as it may.
+func TestOverloadIsNotPublished(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path, body string
+		hangsUp    bool
+		status     int
+		want       string
+		why        api.Refusal
+		events     uint64
+	}{
+		"event":     {"events", oneForThree, false, 503, "Not published: " + hub.ErrOverloaded.Error(), api.RefusedOverload, 1},
+		"batch":     {"batch_events", batchOf("", "a", "b"), false, 503, "Not published: " + hub.ErrOverloaded.Error(), api.RefusedOverload, 2},
+		"hanged up": {"events", oneForThree, true, 499, "Not published: the client closed the request", api.RefusedCanceled, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				app := hub.DefaultApp()
+				app.ID, app.Key, app.Secret = "1", key, secret
+				b := &bus{Memory: hub.NewMemory()}
+				defer b.Memory.Close()
+				h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: b, State: b.Memory, Workers: 1, MailboxBytes: 1})
+				defer h.Close()
+				r := &rig{t: t, bus: b, app: h.AppByKey(key), api: api.New(api.Options{Hub: h}), log: new(bytes.Buffer)}
+				socket := stuckSocket{make(chan struct{})}
+				defer close(socket.release)
+				c, err := h.Connect(r.app, socket)
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				c.Receive([]byte(`{"event":"pusher:subscribe","data":{"channel":"a"}}`))
+				ctx, hangUp := context.WithCancel(t.Context())
+				defer hangUp()
+				if tt.hangsUp {
+					time.AfterFunc(100*time.Millisecond, hangUp)
+				}
+				start := time.Now()
+				r.expect(r.request(ctx, "POST", "/apps/1/"+tt.path, tt.body, nil), tt.status, tt.want)
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("answered after %v, want a second at most", took)
+				}
+				r.expectRefused(tt.why, tt.events)
+				r.expectPublished()
+			})
+		})
+	}
+}
+
 // TestBatchIsPublishedTogether has a bus that answers nobody before it has all.
 func TestBatchIsPublishedTogether(t *testing.T) {
 	r := newRig(t, nil, nil)
@@ -238,6 +296,46 @@ func TestInfoFailsAfterPublishing(t *testing.T) {
 		t.Errorf("%d failed lookups counted, want 2", n)
 	}
 	r.expectRefused("", 0)
+}
+
+// askedState counts its calls.
+type askedState struct {
+	hub.State
+	calls, names int
+}
+
+func (s *askedState) ChannelInfos(ctx context.Context, app string, names []string) ([]hub.ChannelInfo, error) {
+	s.calls++
+	s.names += len(names)
+	return s.State.ChannelInfos(ctx, app, names)
+}
+
+// TestInfoIsLookedUpTogether asks once for all channels, and once for each of them.
+func TestInfoIsLookedUpTogether(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path, body, want string
+		names            int
+	}{
+		"event": {"events", `{"name":"e","channels":["a","presence-b","c"],"data":"x","info":"subscription_count,user_count"}`,
+			`{"channels":{"a":{"subscription_count":0},"c":{"subscription_count":0},"presence-b":{"user_count":0,"subscription_count":0}}}`, 3},
+		"event, for users only": {"events", `{"name":"e","channels":["a","presence-b","c"],"data":"x","info":"user_count"}`,
+			`{"channels":{"a":{},"c":{},"presence-b":{"user_count":0}}}`, 1},
+		"batch of one channel": {"batch_events", batchOf("subscription_count", "a", "a", "a"),
+			`{"batch":[{"subscription_count":0},{"subscription_count":0},{"subscription_count":0}]}`, 1},
+		"nothing that applies": {"batch_events", batchOf("user_count", "a", "b"), `{"batch":[{},{}]}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked *askedState
+			r := newRig(t, nil, func(s hub.State) hub.State {
+				asked = &askedState{State: s}
+				return asked
+			})
+			r.expect(r.post("/apps/1/"+tt.path, tt.body), 200, tt.want)
+			if asked.calls > 1 || asked.names != tt.names {
+				t.Errorf("%d lookups of %d channels, want at most one of %d", asked.calls, asked.names, tt.names)
+			}
+		})
+	}
 }
 
 // TestQueriesWhileTheStateIsAway asks what only the State knows.

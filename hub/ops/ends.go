@@ -32,7 +32,7 @@ var ends = []hub.End{
 	{Code: protocol.CodeUnauthorized, Reason: hub.Unauthorized},
 	{Code: protocol.CodeUnauthorized, Reason: hub.Terminated},
 	{Code: protocol.CodeOverCapacity, Reason: hub.SlowConsumer},
-	{Code: protocol.CodeOverCapacity, Reason: hub.Unread},
+	{Code: protocol.CodePongMissing, Reason: hub.Unread},
 	{Code: protocol.CodeOverCapacity, Reason: hub.Backend},
 	{Code: protocol.CodeReconnect, Reason: hub.MissedEvents},
 	{Code: protocol.CodeReconnect, Reason: hub.Draining},

@@ -40,6 +40,8 @@ func ownMetrics() []metric {
 			func(a appReading) float64 { return float64(a.Channels) }),
 		perApp("channels_subscriptions", "Subscriptions on this node.", gauge,
 			func(a appReading) float64 { return float64(a.Subscriptions) }),
+		perApp("channels_held_bytes", "Bytes of events that wait for delivery.", gauge,
+			func(a appReading) float64 { return float64(a.HeldBytes) }),
 		perApp("channels_messages_received_total", "Messages from clients.", counter,
 			func(a appReading) float64 { return float64(a.MessagesReceived) }),
 		perApp("channels_messages_sent_total", "Messages to clients.", counter,
@@ -78,7 +80,7 @@ func ownMetrics() []metric {
 			}},
 		{describe("channels_queue_bytes", "Bytes queued for clients that read slowly."), gauge,
 			func(r *reading, emit func(float64, ...string)) { emit(float64(r.queueBytes)) }},
-		{describe("channels_mailbox_bytes", "Bytes of events that wait for delivery."), gauge,
+		{describe("channels_mailbox_bytes", "Bytes of events that wait for delivery, of all apps."), gauge,
 			func(r *reading, emit func(float64, ...string)) { emit(float64(r.mailboxBytes)) }},
 	}
 }
