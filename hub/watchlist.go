@@ -65,6 +65,7 @@ type watchedUsers struct {
 
 	came, went []change // in the order of due
 	timed      bool     // spreadNews will come
+	visited    int      // entries that news were compared with; for tests
 }
 
 // change is a user who has come or gone, and when the watchers hear of it.
@@ -240,6 +241,7 @@ func (w *worker) gatherNews(ch change, touched []*watchlist) []*watchlist {
 	}
 	for _, at := range u.watchers {
 		list, e := w.watched.entry(at)
+		w.watched.visited++
 		if list.missing > 0 || e.told == u.online {
 			continue // hears of it later, or knows it
 		}
