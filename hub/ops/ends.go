@@ -7,13 +7,13 @@ import (
 	"channels/protocol"
 )
 
-// Codes of RFC 6455 that a connection can end with beside those that the server
-// sends.
+// Codes of RFC 6455 that package protocol has no name for.
 const (
 	codeNormal    protocol.Code = 1000
 	codeGoingAway protocol.Code = 1001
 	codeNone      protocol.Code = 1005 // a close frame without a code
 	codeAbnormal  protocol.Code = 1006 // no close frame
+	codePolicy    protocol.Code = 1008
 )
 
 // ends lists how connections end. Each is shown from the start, so that a rate sees
@@ -42,7 +42,7 @@ var ends = []hub.End{
 	{Code: codeNone, Reason: hub.ClientClosed},
 	{Code: protocol.NoCode, Reason: hub.ClientClosed},
 	{Code: codeAbnormal, Reason: hub.Disconnected},
-	{Code: codeAbnormal, Reason: hub.MessageTimeout},
+	{Code: codePolicy, Reason: hub.MessageTimeout},
 	{Code: protocol.CodeProtocolError, Reason: hub.BadFrame},
 	{Code: protocol.CodeUnsupportedData, Reason: hub.Unsupported},
 	{Code: protocol.CodeInvalidPayload, Reason: hub.BadText},
