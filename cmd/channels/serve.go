@@ -68,7 +68,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 		return err
 	}
 	defer carrier.Close()
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
@@ -79,7 +79,8 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	if welcomeApp(s) != nil {
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
 	}
-	n := node{engine: engine, carrier: carrier, front: front, ops: ops.Handler(metrics, front.Ready), log: log}
+	n := node{engine: engine, carrier: carrier, front: front, log: log,
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Profiles: s.OpsPprof})}
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 
@@ -146,7 +147,7 @@ type node struct {
 // run serves both listeners until ctx ends or one of them fails.
 func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error {
 	public := n.front.HTTPServer()
-	operator := &http.Server{Handler: n.ops, ReadHeaderTimeout: 10 * time.Second}
+	operator := ops.Server(n.ops, n.log)
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
 	if l.ops != nil {
