@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 	if s.Listen != "127.0.0.1:6001" || s.OpsListen != "127.0.0.1:9601" || s.ShutdownGrace != 10*time.Second {
 		t.Errorf("got %+v", s)
 	}
-	if len(s.Apps) != 1 || !s.DevelopmentApp {
+	if len(s.Apps) != 1 || welcomeApp(s) == nil {
 		t.Fatalf("apps %+v, want the one for development", s.Apps)
 	}
 	app := s.Apps[0]
@@ -84,7 +84,7 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Apps) != 2 || s.DevelopmentApp || s.Limits.MaxQueueBytes != 1<<30 {
+	if len(s.Apps) != 2 || welcomeApp(s) != nil || s.Limits.MaxQueueBytes != 1<<30 {
 		t.Fatalf("got %+v", s)
 	}
 	one, two := s.Apps[0], s.Apps[1]

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"container/list"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long a connection may take to its first request, and between
+	// two requests, however many others there are.
+	patience = time.Second
+
+	// roomCheck is how often it is looked whether sockets have made room.
+	roomCheck = 50 * time.Millisecond
+
+	// fullLoggedEvery is how often it is logged that there is no room.
+	fullLoggedEvery = 10 * time.Second
+)
+
+// requestConns are the connections that the HTTP server has: all but sockets.
+// They are bounded, so that strangers who connect and say nothing leave
+// descriptors to sockets, to the operator's listener, to Redis and to files.
+//
+// When there is no room, new connections wait in the kernel's queue, and those
+// that have been without a request for longest, for patience at least, are closed.
+// So a rush of clients is served in turn, and a silent crowd keeps nobody out.
+type requestConns struct {
+	most    int          // of these; 0 = no bound
+	open    int          // of these and sockets together; 0 = no bound
+	sockets func() int64 // how many sockets there are
+	log     *slog.Logger
+	gone    chan struct{} // holds a token when a connection has gone since
+
+	mu     sync.Mutex
+	all    map[net.Conn]*list.Element // nil: the connection has a request
+	silent *list.List                 // of silentConn, longest first
+	logged time.Time                  // when it was last logged that there is no room
+}
+
+// silentConn is a connection without a request.
+type silentConn struct {
+	conn  net.Conn
+	since time.Time
+}
+
+func newRequestConns(o Options) *requestConns {
+	return &requestConns{
+		most: o.MaxRequestConnections, open: o.MaxOpenConnections,
+		sockets: o.Transport.Sessions,
+		log:     o.Log,
+		gone:    make(chan struct{}, 1),
+		all:     make(map[net.Conn]*list.Element),
+		silent:  list.New(),
+	}
+}
+
+// track is the HTTP server's hook for the states of connections.
+func (c *requestConns) track(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	element, known := c.all[conn]
+	if !known && state != http.StateNew {
+		return // it has been closed to make room
+	}
+	if element != nil {
+		c.silent.Remove(element)
+	}
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.all[conn] = c.silent.PushBack(silentConn{conn, time.Now()})
+	case http.StateActive:
+		c.all[conn] = nil
+	case http.StateHijacked, http.StateClosed:
+		delete(c.all, conn)
+		select {
+		case c.gone <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// makeRoom returns 0 when there is room for a connection. To that end it may close
+// one that has been silent for too long. Otherwise it says when to ask again.
+func (c *requestConns) makeRoom() (again time.Duration) {
+	victim, again, why := c.findRoom()
+	if why != "" {
+		c.log.Error("no room for new connections", "reason", why, "max_request_connections", c.most, "max_open_connections", c.open, "sockets", c.sockets())
+	}
+	if victim != nil {
+		reset(victim)
+	}
+	return again
+}
+
+// findRoom looks for room: it is there (again is 0), or the victim makes it, or
+// there is none. why is set when that should be logged.
+func (c *requestConns) findRoom() (victim net.Conn, again time.Duration, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if (c.most <= 0 || len(c.all) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
+		return nil, 0, ""
+	}
+	oldest := c.silent.Front()
+	if oldest == nil {
+		return nil, roomCheck, c.whenDue("all connections have a request or are sockets")
+	}
+	conn := oldest.Value.(silentConn)
+	if left := patience - time.Since(conn.since); left > 0 {
+		return nil, min(left, roomCheck), ""
+	}
+	c.silent.Remove(oldest)
+	delete(c.all, conn.conn)
+	return conn.conn, 0, c.whenDue("connections without a request take all of it; those that have waited longest are closed")
+}
+
+// whenDue returns why, or "" when it was logged a moment ago. The lock is held.
+func (c *requestConns) whenDue(why string) string {
+	now := time.Now()
+	if !c.logged.IsZero() && now.Sub(c.logged) < fullLoggedEvery {
+		return ""
+	}
+	c.logged = now
+	return why
+}
+
+// reset closes a connection at once, whatever has been written to it: a close over
+// TLS would wait for a peer that does not read.
+func reset(conn net.Conn) {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = inner.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// boundedListener accepts connections for which there is room.
+type boundedListener struct {
+	net.Listener
+	conns  *requestConns
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for again := l.conns.makeRoom(); again > 0; again = l.conns.makeRoom() {
+		select {
+		case <-l.conns.gone:
+		case <-time.After(again):
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+	}
+	return l.Listener.Accept()
+}
+
+// Close implements net.Listener.
+func (l *boundedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
