@@ -25,8 +25,8 @@ const (
 // They are bounded, so that strangers who connect and say nothing leave
 // descriptors to sockets, to the operator's listener, to Redis and to files.
 //
-// When there is no room, new connections wait in the kernel's queue, and those
-// that have been without a request for longest, for patience at least, are closed.
+// When there is no room, new connections wait, and those that have been without a
+// request for longest, for patience at least, are closed.
 // So a rush of clients is served in turn, and a silent crowd keeps nobody out.
 type requestConns struct {
 	most    int          // of these; 0 = no bound
@@ -48,14 +48,17 @@ type silentConn struct {
 }
 
 func newRequestConns(o Options) *requestConns {
-	return &requestConns{
-		most: o.MaxRequestConnections, open: o.MaxOpenConnections,
-		sockets: o.Transport.Sessions,
-		log:     o.Log,
-		gone:    make(chan struct{}, 1),
-		all:     make(map[net.Conn]*list.Element),
-		silent:  list.New(),
+	c := &requestConns{
+		most: o.MaxRequestConnections, open: o.MaxOpenConnections, sockets: o.Transport.Sessions, log: o.Log,
 	}
+	c.init()
+	return c
+}
+
+func (c *requestConns) init() {
+	c.gone = make(chan struct{}, 1)
+	c.all = make(map[net.Conn]*list.Element)
+	c.silent = list.New()
 }
 
 // track is the HTTP server's hook for the states of connections.
@@ -83,48 +86,44 @@ func (c *requestConns) track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// makeRoom returns 0 when there is room for a connection. To that end it may close
-// one that has been silent for too long. Otherwise it says when to ask again.
-func (c *requestConns) makeRoom() (again time.Duration) {
-	victim, again, why := c.findRoom()
-	if why != "" {
-		c.log.Error("no room for new connections", "reason", why, "max_request_connections", c.most, "max_open_connections", c.open, "sockets", c.sockets())
-	}
-	if victim != nil {
-		reset(victim)
-	}
-	return again
-}
-
-// findRoom looks for room: it is there (again is 0), or the victim makes it, or
-// there is none. why is set when that should be logged.
-func (c *requestConns) findRoom() (victim net.Conn, again time.Duration, why string) {
+// findRoom looks for room for one more connection: it is there (again is 0), or
+// closing the victim makes it, or it is time to look again later.
+func (c *requestConns) findRoom() (victim net.Conn, again time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if (c.most <= 0 || len(c.all) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
-		return nil, 0, ""
+		return nil, 0
 	}
 	oldest := c.silent.Front()
 	if oldest == nil {
-		return nil, roomCheck, c.whenDue("all connections have a request or are sockets")
+		return nil, roomCheck
 	}
 	conn := oldest.Value.(silentConn)
 	if left := patience - time.Since(conn.since); left > 0 {
-		return nil, min(left, roomCheck), ""
+		return nil, min(left, roomCheck)
 	}
 	c.silent.Remove(oldest)
 	delete(c.all, conn.conn)
-	return conn.conn, 0, c.whenDue("connections without a request take all of it; those that have waited longest are closed")
+	return conn.conn, 0
 }
 
-// whenDue returns why, or "" when it was logged a moment ago. The lock is held.
-func (c *requestConns) whenDue(why string) string {
+// logFull says, once in a while, that there is no room, and what comes of it.
+func (c *requestConns) logFull(effect string) {
+	if c.logIsDue() {
+		c.log.Error("no room for more connections: "+effect,
+			"max_request_connections", c.most, "max_open_connections", c.open, "sockets", c.sockets())
+	}
+}
+
+func (c *requestConns) logIsDue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	if !c.logged.IsZero() && now.Sub(c.logged) < fullLoggedEvery {
-		return ""
+		return false
 	}
 	c.logged = now
-	return why
+	return true
 }
 
 // reset closes a connection at once, whatever has been written to it: a close over
@@ -143,7 +142,8 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// boundedListener accepts connections for which there is room.
+// boundedListener hands on connections for which there is room. It accepts one
+// more, and has that wait; the others wait in the kernel's queue.
 type boundedListener struct {
 	net.Listener
 	conns  *requestConns
@@ -153,15 +153,31 @@ type boundedListener struct {
 
 // Accept implements net.Listener.
 func (l *boundedListener) Accept() (net.Conn, error) {
-	for again := l.conns.makeRoom(); again > 0; again = l.conns.makeRoom() {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	since := time.Now()
+	for {
+		victim, again := l.conns.findRoom()
+		if victim != nil {
+			reset(victim)
+			l.conns.logFull("those that have been without a request for longest are closed")
+		}
+		if again == 0 {
+			return conn, nil
+		}
+		if time.Since(since) >= patience {
+			l.conns.logFull("new ones wait, since all have a request or are sockets")
+		}
 		select {
 		case <-l.conns.gone:
 		case <-time.After(again):
 		case <-l.closed:
+			_ = conn.Close()
 			return nil, net.ErrClosed
 		}
 	}
-	return l.Listener.Accept()
 }
 
 // Close implements net.Listener.
