@@ -180,6 +180,19 @@ func TestMistakes(t *testing.T) {
 			want: []string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES: 9007199254740993KiB: must be a number", "CHANNELS_LIMITS_MAX_REQUEST_BYTES: -9223372036854775808GiB: must be at least 0"},
 		},
 		"one address for both": {args: []string{"--ops-listen", "127.0.0.1:6001"}, want: []string{"ops_listen: 127.0.0.1:6001: must differ from listen"}},
+		"limits that contradict each other": {
+			file: "limits:\n  max_queue_bytes: 2MiB\n  max_queue_bytes_per_connection: 3MiB\n  max_request_bytes: 8KiB\n" +
+				apps + ", max_event_bytes: 8192}\n  - {id: 2, key: two, secret: b, commands_per_second: 5}\n",
+			want: []string{
+				"limits.max_queue_bytes: 2097152: must be at least limits.max_queue_bytes_per_connection, which is 3145728",
+				"apps[1].max_event_bytes: 10240: such an event does not fit in a request: limits.max_request_bytes is 8192",
+				"apps[1].client_events_per_second: 10: must be at most commands_per_second, which is 5",
+			},
+		},
+		"PROXY headers of nobody": {
+			file: "proxy_protocol: true\ntrusted_proxies: []\n",
+			want: []string{"proxy_protocol: true: needs trusted_proxies"},
+		},
 		"what is not supported": {
 			file: apps + ", webhooks: []}\n",
 			want: []string{"apps[0].webhooks (line 2): webhooks are not supported"},
@@ -390,6 +403,20 @@ func TestConnectionCeiling(t *testing.T) {
 		if got := connectionCeiling(test.files, test.configured); got != test.want {
 			t.Errorf("connectionCeiling(%d, %d) = %d, want %d", test.files, test.configured, got, test.want)
 		}
+	}
+}
+
+// TestOpenConnections requires that what the listener may hold leaves files to
+// others, and is more than the sockets.
+func TestOpenConnections(t *testing.T) {
+	for files := 100; files <= 1<<20; files += files / 7 {
+		open, sockets := openConnections(files), connectionCeiling(files, 0)
+		if files-open < 50 || open-sockets < 50 && files > 1000 || open <= sockets {
+			t.Errorf("of %d files the listener has %d, %d of them sockets", files, open, sockets)
+		}
+	}
+	if got := openConnections(20_000); got != 19_750 {
+		t.Errorf("openConnections(20000) = %d, want 19750", got)
 	}
 }
 
