@@ -72,6 +72,7 @@ func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 		"github.com/prometheus/client_golang":     {"channels/hub/ops", "channels/cmd/channels"},
 		"golang.org/x/time":                       {"channels/hub", "channels/chatapp", "channels/loadtest"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"channels/loadtest"},
+		"github.com/klauspost/compress":           {"channels/protocol"},
 		"go.yaml.in/yaml":                         {"channels/cmd/channels"},
 	}
 	for _, p := range goPackages(t) {

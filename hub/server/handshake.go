@@ -27,7 +27,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) 
 		return
 	}
 	app, refusal := s.checkHandshake(r, from)
-	s.transport.Serve(bareConn{w}, r, app, refusal)
+	s.transport.Serve(clientWriter{w, from}, r, app, refusal)
 }
 
 // checkHandshake returns the app, and why the connection is to be closed, which is

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
+
+	"channels/hub/transport"
 )
 
 // HTTPServer returns a server for the public listener, with the time-outs that
@@ -33,24 +36,46 @@ func (s *Server) Listener(tcp net.Listener, secure *tls.Config) net.Listener {
 		l = &proxyListener{Listener: l, proxies: s.proxies, log: s.log}
 	}
 	if secure != nil {
-		l = tls.NewListener(l, secure)
+		l = transport.NewTLSListener(l, secure)
 	}
 	return l
 }
 
-// bareConn is a ResponseWriter whose connection, when it is taken over, is the
-// TCP connection itself, also where a PROXY header stood before: the transport
-// parks and writes by its descriptor.
-type bareConn struct{ http.ResponseWriter }
+// clientWriter is a ResponseWriter whose connection, when it is taken over, has the
+// client's address, and is otherwise a TCP connection: the transport parks it and
+// writes by its descriptor.
+type clientWriter struct {
+	http.ResponseWriter
+	from peer
+}
 
 // Unwrap is for http.ResponseController.
-func (w bareConn) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w clientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
-func (w bareConn) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w clientWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if proxied, ok := conn.(*proxiedConn); ok && len(proxied.ahead) == 0 {
-		conn = proxied.Conn
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, rw, err
+	named := w.from.told
+	if proxied, ok := conn.(*proxiedConn); ok && len(proxied.ahead) == 0 {
+		conn, named = proxied.Conn, true
+	}
+	if _, secure := conn.(*tls.Conn); named && !secure {
+		conn = &clientConn{conn, w.from.address}
+	}
+	return conn, rw, nil
 }
+
+// clientConn is a connection to a proxy that has the address of the client.
+type clientConn struct {
+	net.Conn
+	remote netip.AddrPort
+}
+
+// RemoteAddr implements net.Conn.
+func (c *clientConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+// NetConn returns the connection itself.
+func (c *clientConn) NetConn() net.Conn { return c.Conn }

@@ -255,3 +255,55 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 		return strings.Contains(logged.String(), "TLS handshake error from 203.0.113.7:4711")
 	})
 }
+
+// TestEndsAreLoggedWithTheClientsAddress requires that sockets behind proxies are
+// parked as others are, and that the log names the client.
+func TestEndsAreLoggedWithTheClientsAddress(t *testing.T) {
+	const sockets = 20
+	secure, trusting := overTLS(t)
+	for name, test := range map[string]struct {
+		changes []func(*options)
+		before  string // what comes first on the connection
+		header  string
+		want    string
+	}{
+		"nobody between":             {want: "address=127.0.0.1:"},
+		"X-Forwarded-For":            {changes: []func(*options){loopbackTrusted}, header: "X-Forwarded-For: 203.0.113.7\r\n", want: "address=203.0.113.7:0 "},
+		"Forwarded":                  {changes: []func(*options){loopbackTrusted}, header: "Forwarded: for=\"[2001:db8::7]:99\"\r\n", want: "address=[2001:db8::7]:99 "},
+		"a stranger's header":        {header: "X-Forwarded-For: 203.0.113.7\r\n", want: "address=127.0.0.1:"},
+		"a PROXY header":             {changes: []func(*options){withProxyProtocol}, before: proxyHeader, want: "address=203.0.113.7:4711 "},
+		"a PROXY header and TLS":     {changes: []func(*options){withProxyProtocol, secure}, before: proxyHeader, want: "address=203.0.113.7:4711 "},
+		"a PROXY header and a proxy": {changes: []func(*options){withProxyProtocol}, before: "PROXY TCP4 127.0.0.9 127.0.0.1 1 2\r\n", header: "X-Forwarded-For: 203.0.113.7\r\n", want: "address=203.0.113.7:0 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, logged := newLog()
+			r := newRig(t, nil, append(test.changes, func(o *options) { o.transport.Log = log })...)
+			before := runtime.NumGoroutine()
+			var conns []net.Conn
+			for range sockets {
+				conn, err := net.Dial("tcp", r.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				_, _ = io.WriteString(conn, test.before)
+				if strings.Contains(name, "TLS") {
+					conn = tls.Client(conn, trusting)
+				}
+				_, _ = io.WriteString(conn, strings.Replace(hello, "Host: x\r\n", "Host: x\r\n"+test.header, 1)+string(text(subscribeNews)))
+				readUntil(t, bufio.NewReader(conn), "subscription_succeeded")
+				conns = append(conns, conn)
+			}
+			if readersOf() == parkedReaders && runtime.GOOS == "linux" {
+				waitFor(t, "idle sockets to be parked", func() bool { return runtime.NumGoroutine() < before+sockets/2 })
+			}
+			for _, conn := range conns {
+				_ = conn.Close()
+			}
+			waitFor(t, "the ends in the log", func() bool {
+				return strings.Count(logged.String(), `msg="connection ended" `+test.want) == sockets
+			})
+		})
+	}
+}
