@@ -387,3 +387,32 @@ func checkProxy(t *testing.T, c compose, stages map[string]*stage) {
 		t.Errorf("the proxy does not listen on %s", port)
 	}
 }
+
+// secretsFile is what docs/cluster.md has the reader write secrets to.
+var secretsFile = regexp.MustCompile(`(?m)openssl rand.* > (\S+)$`)
+
+// TestSecretsStayOutOfGitAndImages wants the file with the secrets to be ignored
+// by git and by docker build.
+func TestSecretsStayOutOfGitAndImages(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := secretsFile.FindSubmatch(doc)
+	if named == nil {
+		t.Fatal("docs/cluster.md writes its secrets nowhere")
+	}
+	for file, pattern := range map[string]string{".gitignore": string(named[1]), ".dockerignore": "**/" + string(named[1])} {
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		if !slices.Contains(lines, pattern) {
+			t.Errorf("%s does not ignore %s", file, pattern)
+		}
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "!") }) {
+			t.Errorf("%s has an exception, which may bring %s back", file, pattern)
+		}
+	}
+}
