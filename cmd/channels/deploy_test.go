@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -212,6 +213,7 @@ type service struct {
 	Image string
 	Build struct {
 		Context, Target string
+		Args            map[string]string
 	}
 	Environment map[string]string
 	Command     []string
@@ -264,6 +266,9 @@ func TestCompose(t *testing.T) {
 func checkService(t *testing.T, c compose, s service, stages map[string]*stage) {
 	if s.Image == "" && (s.Build.Context != "." || stages[s.Build.Target] == nil) {
 		t.Errorf("built from %+v, which is no stage", s.Build)
+	}
+	if s.Image == "" && (s.Build.Args["VERSION"] != "${VERSION:-}" || !slices.Contains(stages["build"].lines, `ARG VERSION=""`)) {
+		t.Errorf("built with %v, without the version", s.Build.Args)
 	}
 	for other, how := range s.DependsOn {
 		needed, ok := c.Services[other]
@@ -318,6 +323,9 @@ func checkNode(t *testing.T, c compose, s service, image *stage) {
 	if err != nil {
 		t.Errorf("the settings have mistakes: %v", err)
 	}
+	if got.Apps[0].MaxPresenceMembers != chatRoom(t) {
+		t.Errorf("a presence channel takes %d members, a room of the chat has %d", got.Apps[0].MaxPresenceMembers, chatRoom(t))
+	}
 	config, err := redisbus.ParseURL(got.Redis)
 	if err != nil || config.String() != "redis:6379" || !has(c.Services, "redis") {
 		t.Errorf("Redis is at %s, %v", config, err)
@@ -325,6 +333,24 @@ func checkNode(t *testing.T, c compose, s service, image *stage) {
 	if _, err := exec.Command("go", "run", ".", "help").Output(); err != nil || image.health[1] != "health" {
 		t.Errorf("health check %v: %v", image.health, err)
 	}
+}
+
+// chatRoom is how many members a room of the chat may have.
+func chatRoom(t *testing.T) int {
+	t.Helper()
+	source, err := os.ReadFile("../../chatapp/model.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`MaxMembers +(?:int +)?= (\d+)`).FindSubmatch(source)
+	if found == nil {
+		t.Fatal("chatapp/model.go has no MaxMembers")
+	}
+	n, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func environmentOf(s service, image *stage) map[string]string {
