@@ -405,13 +405,64 @@ func checkProxy(t *testing.T, c compose, stages map[string]*stage) {
 	text, _ := c.Configs["nginx"]["content"].(string)
 	port := portOf(t, stages["channels"].env["CHANNELS_LISTEN"])
 	for name, s := range c.Services {
-		if s.Build.Target == "channels" && !strings.Contains(text, fmt.Sprintf("server %s:%s;", name, port)) {
-			t.Errorf("the proxy does not know %s", name)
+		if s.Build.Target == "channels" && !strings.Contains(text, fmt.Sprintf("server %s:%s max_fails=0;", name, port)) {
+			t.Errorf("the proxy does not know %s, or counts it out for a while after one refused connect", name)
 		}
 	}
 	if !strings.Contains(text, "listen "+port+";") || !slices.Contains(c.Services["proxy"].Ports, port+":"+port) {
 		t.Errorf("the proxy does not listen on %s", port)
 	}
+}
+
+var (
+	nginxBlock = regexp.MustCompile("(?s)```nginx\n(.*?)```")
+	serverLine = regexp.MustCompile(`server [0-9a-z.]+:(\d+)`)
+)
+
+// TestProxyInDocuments wants every directive for nginx in the documents to be one
+// of docker-compose.yml, whose configuration is run by a test. Addresses differ.
+func TestProxyInDocuments(t *testing.T) {
+	composed, _ := parseCompose(t).Configs["nginx"]["content"].(string)
+	known := directives(strings.ReplaceAll(composed, "$$", "$"))
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for _, name := range append(documents, "../../README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range nginxBlock.FindAllStringSubmatch(string(text), -1) {
+			blocks++
+			for _, line := range directives(block[1]) {
+				if !slices.Contains(known, line) {
+					t.Errorf("%s: %q is not in docker-compose.yml", name, line)
+				}
+			}
+			for _, want := range []string{"server NODE:6001 max_fails=0;", "worker_connections 32768;", "worker_rlimit_nofile 65536;"} {
+				if !slices.Contains(directives(block[1]), want) {
+					t.Errorf("%s: nginx without %s", name, want)
+				}
+			}
+		}
+	}
+	if blocks == 0 {
+		t.Error("no document has a configuration for nginx")
+	}
+}
+
+// directives are the lines of a configuration without comments and addresses.
+func directives(config string) []string {
+	var all []string
+	for line := range strings.Lines(config) {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, serverLine.ReplaceAllString(line, "server NODE:$1"))
+		}
+	}
+	return all
 }
 
 // secretsFile is what docs/cluster.md has the reader write secrets to.

@@ -126,6 +126,8 @@ func (l *listeners) opsAddr() string {
 // run serves both listeners until ctx ends or one of them fails.
 func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Server, grace time.Duration, log *slog.Logger) error {
 	public := front.HTTPServer()
+	last := &farewell{handler: public.Handler}
+	public.Handler = last
 	ops := &http.Server{Handler: front.Ops(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
@@ -138,7 +140,7 @@ func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Serv
 	case <-ctx.Done():
 	}
 	log.Info("shutting down", "sockets", engine.Connections(), "grace", grace)
-	err := shutDown(engine, front, public, grace)
+	err := shutDown(engine, front, public, func() { last.say(l.public, grace) }, grace)
 	_ = ops.Close()
 	if err != nil {
 		log.Warn("shut down with work left", "error", err)
@@ -149,9 +151,9 @@ func (l *listeners) run(ctx context.Context, engine *hub.Hub, front *server.Serv
 }
 
 // shutDown makes the node unready, gives balancers a tenth of the grace period
-// to notice, then takes no new sockets and closes those there are over what
-// remains.
-func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace time.Duration) error {
+// to notice, then takes no new sockets, closes those there are over what remains,
+// and says farewell to callers of the REST API.
+func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, farewell func(), grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	front.Leave()
 	if engine.Connections() > 0 {
@@ -161,6 +163,7 @@ func shutDown(engine *hub.Hub, front *server.Server, public *http.Server, grace 
 	defer cancel()
 	front.Refuse()
 	drained := engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	farewell()
 	finished := public.Shutdown(ctx)
 	return errors.Join(drained, finished, front.Wait(ctx))
 }
