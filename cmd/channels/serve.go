@@ -18,6 +18,7 @@ import (
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
 func serve(ctx context.Context, s Settings, log *slog.Logger) error {
+	defer surviveHangups(log)()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 
