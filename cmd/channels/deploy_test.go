@@ -306,17 +306,10 @@ func has[V any](m map[string]V, key string) bool {
 // checkNode has the server itself read what it would be told.
 func checkNode(t *testing.T, c compose, s service, image *stage) {
 	t.Helper()
-	known := map[string]bool{"CHANNELS_CONFIG": true}
-	for _, each := range serverSettings() {
-		known[each.envName("CHANNELS_")] = true
-	}
-	for _, each := range appSettings() {
-		known[each.envName("CHANNELS_APP_")] = true
-	}
 	env := environmentOf(s, image)
-	for name := range env {
-		if !known[name] {
-			t.Errorf("%s is no setting", name)
+	for name, value := range env {
+		for _, stray := range strayVariables([]string{name + "=" + value}) {
+			t.Error(stray)
 		}
 	}
 	got, err := loadSettings(nil, func(name string) string { return env[name] })

@@ -17,7 +17,7 @@ import (
 
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
-func serve(ctx context.Context, s Settings, log *slog.Logger) error {
+func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Logger) error {
 	defer surviveHangups(log)()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
@@ -63,6 +63,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
+	for _, each := range strays {
+		log.Warn("a variable of the environment is ignored", "variable", each)
+	}
 	backend.warn(log)
 	if limitErr != nil {
 		log.Warn("open-file limit not raised", "error", limitErr)

@@ -52,6 +52,9 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return err
 	}
 	log.Info("chat", "listen", listener.Addr().String(), "version", version(), "signup", s.chat.Signup, "transport", s.chat.Transport)
+	for _, each := range s.strays {
+		log.Warn("a variable of the environment is ignored", "variable", each)
+	}
 	return serveOn(ctx, listener, app, log)
 }
 
