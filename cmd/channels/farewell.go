@@ -18,7 +18,9 @@ type farewell struct {
 	leaving atomic.Bool
 }
 
-// longestFarewell is how long peers have at most to make their last requests.
+// longestFarewell is how long peers have at most to make their last requests. A
+// tenth of a second was too short: where all stood still for as long, a connection
+// that had not been used meanwhile was used again just when it was closed.
 const longestFarewell = time.Second
 
 // ServeHTTP implements http.Handler.
@@ -35,12 +37,12 @@ func (f *farewell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // say refuses new connections, and gives those there are a moment to end. It
-// blocks for a tenth of the grace period at most, and not at all where nobody has
+// blocks for a fifth of the grace period at most, and not at all where nobody has
 // made a request.
 func (f *farewell) say(listener net.Listener, grace time.Duration) {
 	f.leaving.Store(true)
 	_ = listener.Close()
 	if f.called.Load() {
-		time.Sleep(min(grace/10, longestFarewell))
+		time.Sleep(min(grace/5, longestFarewell))
 	}
 }

@@ -14,17 +14,46 @@ import (
 // publishedHere finds a publish that was answered 200 in the metrics of a node.
 var publishedHere = regexp.MustCompile(`channels_api_responses_total\{status="200"\} [1-9]`)
 
+// restartGrace is half of the grace period that docker-compose.yml gives to nodes.
+const restartGrace = "--shutdown-grace=5s"
+
 // TestRollingRestartThroughProxy deploys as docs/cluster.md says, behind nginx as
 // docker-compose.yml sets it up, while 100 events a second are published through
 // it. None of them may fail.
 func TestRollingRestartThroughProxy(t *testing.T) {
+	for _, sockets := range []int{20, 0} {
+		t.Run(fmt.Sprintf("%d sockets", sockets), func(t *testing.T) {
+			for attempt := 1; ; attempt++ {
+				p := rollingRestart(t, sockets)
+				if len(p.failed) == 0 {
+					return
+				}
+				text := fmt.Sprintf("%d of %d publishes failed, the first ones: %v", len(p.failed), p.sent, p.failed[:min(len(p.failed), 5)])
+				if p.late < mostLate || attempt == 3 {
+					t.Fatal(text)
+				}
+				t.Logf("the machine stood still for %v, so this proves nothing: %s", p.late, text)
+			}
+		})
+	}
+}
+
+// mostLate is how late a publish may be sent. A machine that stands still for
+// longer holds up Redis too, and then publishes are rightly refused.
+const mostLate = 250 * time.Millisecond
+
+func rollingRestart(t *testing.T, sockets int) *publishing {
+	binary, err := plainBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := startRedis(t)
 	nodes := make([]*server, 2)
 	for i := range nodes {
-		nodes[i] = startNode(t, r, fixedPorts(t)...)
+		nodes[i] = startBinary(t, binary, append(fixedPorts(t), restartGrace, "--redis="+r.url())...)
 	}
 	front := &server{t: t, Addr: startProxy(t, nodes)}
-	for range 20 { // so that both nodes have sockets to close
+	for range sockets { // on both nodes
 		connect(t, front).subscribe(room)
 	}
 
@@ -36,7 +65,7 @@ func TestRollingRestartThroughProxy(t *testing.T) {
 			t.Fatalf("node %d: exit code %d", i, code)
 		}
 		p.mark(fmt.Sprintf("node %d has gone", i))
-		nodes[i] = startNode(t, r, "--listen="+s.Addr, "--ops-listen="+s.Ops)
+		nodes[i] = startBinary(t, binary, "--listen="+s.Addr, "--ops-listen="+s.Ops, restartGrace, "--redis="+r.url())
 		within(t, patience, "the new node is ready", func() bool {
 			status, _ := nodes[i].opsGet("/readyz")
 			return status == http.StatusOK
@@ -44,19 +73,18 @@ func TestRollingRestartThroughProxy(t *testing.T) {
 		p.mark(fmt.Sprintf("node %d is ready again", i))
 	}
 	time.Sleep(time.Second)
-	sent, failed := p.stop()
-	if sent < 100 {
-		t.Errorf("only %d publishes were sent", sent)
+	p.stop()
+	if p.sent < 100 {
+		t.Errorf("only %d publishes were sent", p.sent)
 	}
-	if len(failed) > 0 {
-		t.Errorf("%d of %d publishes failed, the first ones: %v", len(failed), sent, failed[:min(len(failed), 5)])
-	}
-	t.Logf("%d publishes: %v", sent, p.marks)
+	t.Logf("%d publishes: %v", p.sent, p.marks)
 	for i, s := range nodes {
-		if _, metrics := s.opsGet("/metrics"); !publishedHere.MatchString(metrics) {
+		if _, metrics := s.opsGet("/metrics"); len(p.failed) == 0 && !publishedHere.MatchString(metrics) {
 			t.Errorf("node %d got nothing to publish after its restart", i)
 		}
+		s.stop()
 	}
+	return p
 }
 
 // fixedPorts gives a node addresses to come back to, which are not among those
@@ -78,6 +106,7 @@ type publishing struct {
 
 	mu     sync.Mutex
 	sent   int
+	late   time.Duration // the most that one was sent late
 	failed []string
 }
 
@@ -97,7 +126,8 @@ func startPublishing(s *server, perSecond int) *publishing {
 			select {
 			case <-p.ended:
 				return
-			case <-tick.C:
+			case due := <-tick.C:
+				p.noteLate(time.Since(due))
 			}
 			underWay.Go(func() {
 				at := time.Since(p.began).Round(time.Millisecond)
@@ -121,8 +151,14 @@ func (p *publishing) mark(what string) {
 	p.marks = append(p.marks, fmt.Sprintf("%s after %v", what, time.Since(p.began).Round(time.Millisecond)))
 }
 
-func (p *publishing) stop() (sent int, failed []string) {
+func (p *publishing) noteLate(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.late = max(p.late, d)
+}
+
+// stop waits until all are answered; the account is complete then.
+func (p *publishing) stop() {
 	close(p.ended)
 	<-p.done
-	return p.sent, p.failed
 }
