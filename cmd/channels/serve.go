@@ -20,7 +20,8 @@ import (
 
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
-func serve(ctx context.Context, s Settings, log *slog.Logger) error {
+func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Logger) error {
+	defer surviveHangups(log)()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 	open := openConnections(files)
@@ -80,6 +81,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
+	for _, each := range strays {
+		log.Warn("a variable of the environment is ignored", "variable", each)
+	}
 	backend.warn(log)
 	if limitErr != nil {
 		log.Warn("open-file limit not raised", "error", limitErr)
@@ -176,7 +180,7 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 	case <-ctx.Done():
 	}
 	n.log.Info("shutting down", "sockets", n.engine.Connections(), "grace", grace)
-	err := n.shutDown(public, grace)
+	err := n.shutDown(public, l.public, grace)
 	_ = operator.Close()
 	if err != nil {
 		n.log.Warn("shut down with work left", "error", err)
@@ -201,8 +205,9 @@ func opsServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // shutDown makes the node unready, and gives balancers a tenth of the grace period
 // to notice, also when there are no sockets: publishers come through balancers too.
-// Then it takes no new sockets, and closes those that there are over what remains.
-func (n *node) shutDown(public *http.Server, grace time.Duration) error {
+// Then it takes no new sockets, closes those that there are over what remains, and
+// says farewell to those who make requests.
+func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	n.front.StartDraining()
 	time.Sleep(grace / 10)
@@ -210,6 +215,7 @@ func (n *node) shutDown(public *http.Server, grace time.Duration) error {
 	defer cancel()
 	n.front.CloseToSockets()
 	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	sayFarewell(listener, n.front.HasServed(), grace)
 	finished := public.Shutdown(ctx)
 	return errors.Join(drained, finished, n.carrier.Wait(ctx))
 }

@@ -33,11 +33,17 @@ func (r *rig) get(path, host string, header http.Header) (*http.Response, string
 // TestDraining goes through the stages of a shutdown.
 func TestDraining(t *testing.T) {
 	r := newRig(t, nil)
+	if r.front.HasServed() {
+		t.Error("it has served, before the first request")
+	}
 	if err := r.front.Ready(); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
 	if response, _ := r.get("/apps/1/channels", "", nil); response.Close {
 		t.Error("a connection is not kept alive")
+	}
+	if !r.front.HasServed() {
+		t.Error("it has not served, after the first request")
 	}
 	r.front.StartDraining()
 	if r.front.Ready() == nil {

@@ -148,7 +148,9 @@ type boundedListener struct {
 	net.Listener
 	conns  *requestConns
 	closed chan struct{}
-	once   sync.Once
+
+	once     sync.Once
+	closeErr error
 }
 
 // Accept implements net.Listener.
@@ -182,6 +184,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (l *boundedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+	l.once.Do(func() {
+		close(l.closed)
+		l.closeErr = l.Listener.Close()
+	})
+	return l.closeErr
 }

@@ -63,6 +63,7 @@ type Server struct {
 	publicSecret bool
 	warned       sync.Once // of the public secret
 
+	served        atomic.Bool // there was a request that was no socket's
 	draining      atomic.Bool // not ready any more
 	socketsClosed atomic.Bool // no new sockets
 }
@@ -96,6 +97,10 @@ func New(o Options) *Server {
 // connections end with their next answer, so that publishers go to another node.
 func (s *Server) StartDraining() { s.draining.Store(true) }
 
+// HasServed says whether there was a request that was no socket's. If so, somebody
+// may keep a connection for the next one.
+func (s *Server) HasServed() bool { return s.served.Load() }
+
 // CloseToSockets has new sockets closed with 4100 from now on, so that clients try
 // again a second later: where nobody listens, pusher-js waits for fifteen.
 func (s *Server) CloseToSockets() { s.socketsClosed.Store(true) }
@@ -125,6 +130,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isUpgrade(r) {
 		s.serveSocket(w, r, from)
 		return
+	}
+	if !s.served.Load() {
+		s.served.Store(true)
 	}
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
