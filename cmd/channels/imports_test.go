@@ -64,6 +64,7 @@ func TestImports(t *testing.T) {
 func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 	belongs := map[string][]string{
 		"github.com/coder/websocket":              {"channels/hub/transport", "channels/loadtest"},
+		"github.com/pires/go-proxyproto":          {"channels/hub/server"},
 		"github.com/redis/go-redis":               {"channels/hub/redisbus"},
 		"github.com/pusher/pusher-http-go":        {"channels/chatapp"},
 		"github.com/jackc/pgx":                    {"channels/chatapp"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -23,7 +24,8 @@ type Settings struct {
 	Limits        Limits
 	Apps          []hub.App
 
-	DevelopmentApp bool // the only app is the one with the default credentials
+	TrustedProxies []netip.Prefix // believed about addresses and schemes of clients
+	ProxyProtocol  bool           // every public connection begins with a PROXY header
 }
 
 // TLS names the files of the certificate, in PEM form. Without them the public

@@ -341,7 +341,7 @@ func TestNoFallback(t *testing.T) {
 func TestRefusingNewSockets(t *testing.T) {
 	r := newRig(t, nil)
 	there := r.connect()
-	r.front.Refuse()
+	r.front.CloseToSockets()
 	late := r.dial("/app/app-key?protocol=7")
 	late.expect("pusher:error")
 	late.expectClose(protocol.CodeOverCapacity, "Over capacity")

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -124,6 +125,7 @@ type options struct {
 	transport transport.Options
 	api       api.Options
 	server    server.Options
+	secure    *tls.Config // nil = plain
 }
 
 // newRig starts a server with an app that change has changed, and a second one
@@ -152,7 +154,7 @@ func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig
 		t.Fatal(err)
 	}
 	web := front.HTTPServer()
-	go func() { _ = web.Serve(listener) }()
+	go func() { _ = web.Serve(front.Listener(listener, o.secure)) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -56,6 +56,10 @@ func New(o Options) *Transport {
 // QueuedBytes returns how many bytes are queued for clients.
 func (t *Transport) QueuedBytes() int64 { return t.limits.used.Load() }
 
+// Sessions returns the number of connections that are not closed yet, also of
+// those that the hub has refused.
+func (t *Transport) Sessions() int64 { return t.sessions.Load() }
+
 // Wait returns when the last connection is closed, or with ctx's error.
 func (t *Transport) Wait(ctx context.Context) error {
 	const step = 10 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,13 @@ func TestBehindProxy(t *testing.T) {
 	}
 }
 
+// without gives the log without the lines that have a text in them.
+func (l *logLines) without(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(slices.DeleteFunc(slices.Clone(l.lines), func(s string) bool { return strings.Contains(s, text) }), "\n")
+}
+
 // startProxy runs nginx with the configuration of the file, but for addresses.
 func startProxy(t testing.TB, nodes []*server) string {
 	t.Helper()
@@ -71,11 +79,24 @@ func startProxy(t testing.TB, nodes []*server) string {
 		nginx = "/usr/sbin/nginx" // where Debian has it, which is not on everybody's path
 	}
 	cmd := exec.Command(nginx, "-c", file, "-p", dir, "-g", "daemon off;")
-	cmd.Stderr = os.Stderr
+	log := newLogLines()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("nginx: %v", err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
+	read := make(chan struct{})
+	go func() { defer close(read); log.readFrom(stderr) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		<-read
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("log of nginx, without refused connects:\n%s", log.without("connect() failed (111"))
+		}
+	})
 	within(t, patience, "nginx listens", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
