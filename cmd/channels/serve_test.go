@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"channels/hub"
 )
 
 // pipeListener accepts one end of a pipe.
@@ -84,6 +88,59 @@ func TestOpsTimeouts(t *testing.T) {
 				_ = web.Close()
 				gone.Wait()
 			})
+		})
+	}
+}
+
+// endAtStart is a log that ends the server once it has written so much of it.
+type endAtStart struct {
+	bytes.Buffer
+	end func()
+}
+
+func (l *endAtStart) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), "shut") {
+		return len(p), nil
+	}
+	defer l.end()
+	return l.Buffer.Write(p)
+}
+
+// TestPublicSecretIsTold has apps with the secret for development, alone and beside
+// others.
+func TestPublicSecretIsTold(t *testing.T) {
+	app := func(id, secret string) hub.App {
+		a := hub.DefaultApp()
+		a.ID, a.Key, a.Secret = id, "key-"+id, secret
+		return a
+	}
+	for name, test := range map[string]struct {
+		apps []hub.App
+		want string
+	}{
+		"alone":             {[]hub.App{app("1", developmentSecret)}, "level=INFO msg=\"credentials for development"},
+		"beside others":     {[]hub.App{app("1", "own"), app("2", developmentSecret)}, "level=WARN msg=\"an app has the secret for development"},
+		"secrets of others": {[]hub.App{app("1", "own"), app("2", "other")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := loadSettings([]string{"--listen=127.0.0.1:0", "--ops-listen=off", "--shutdown-grace=0"}, environment(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Apps = test.apps
+			ctx, cancel := context.WithCancel(t.Context())
+			var log endAtStart
+			log.end = func() { time.AfterFunc(100*time.Millisecond, cancel) }
+			if err := serve(ctx, s, nil, newLogger(s, &log)); err != nil {
+				t.Fatal(err)
+			}
+			got := log.String()
+			if test.want == "" && strings.Contains(got, "development") || !strings.Contains(got, test.want) {
+				t.Errorf("logged\n%s\nwant %s", got, test.want)
+			}
+			if strings.Contains(got, developmentSecret) {
+				t.Error("the secret is logged")
+			}
 		})
 	}
 }
