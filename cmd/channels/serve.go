@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -115,7 +114,7 @@ func listen(ctx context.Context, s Settings, log *slog.Logger) (*listeners, erro
 			_ = public.Close()
 			return nil, err
 		}
-		l.public = tls.NewListener(public, certificate.Config())
+		l.public = transport.NewTLSListener(public, certificate.Config())
 	}
 	if s.OpsListen == "off" {
 		return l, nil
