@@ -175,6 +175,10 @@ func publishUntil(addr string, request []byte, next *atomic.Int64, n int64) erro
 	if err != nil {
 		return err
 	}
+	return publishOver(conn, request, next, n)
+}
+
+func publishOver(conn net.Conn, request []byte, next *atomic.Int64, n int64) error {
 	defer conn.Close()
 	buf := make([]byte, 4<<10)
 	for next.Add(1) <= n {

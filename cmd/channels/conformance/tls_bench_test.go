@@ -209,21 +209,20 @@ func BenchmarkFanOutTLS(b *testing.B) {
 			}
 		})
 	}
-	publisher, err := dialSecure(s.Addr, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer publisher.Close()
-	request, answer := publishRequest(s.Addr), make([]byte, 4<<10)
+	request := publishRequest(s.Addr)
 	cpuBefore := cpuTime(b, s)
 	b.ResetTimer()
-	for range b.N {
-		if _, err := publisher.Write(request); err != nil {
-			b.Fatal(err)
-		}
-		if n, err := publisher.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 ")) {
-			b.Fatalf("answer: %s, %v", answer[:n], err)
-		}
+	var next atomic.Int64
+	for range publishers {
+		all.Go(func() {
+			conn, err := dialSecure(s.Addr, 0)
+			if err == nil {
+				err = publishOver(conn, request, &next, int64(b.N))
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		})
 	}
 	all.Wait()
 	b.StopTimer()
