@@ -117,6 +117,7 @@ type rig struct {
 	metrics *ops.Metrics
 	front   *server.Server
 	carrier *transport.Transport
+	over    way // how raw clients come
 }
 
 // options are those of what a rig is made of.
