@@ -257,8 +257,15 @@ func TestMetrics(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	page := httptest.NewRecorder()
-	r.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	show := func() *httptest.ResponseRecorder {
+		page := httptest.NewRecorder()
+		r.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		return page
+	}
+	waitFor(t, "the refused socket's last frame to be off the queue", func() bool {
+		return strings.Contains(show().Body.String(), "channels_queue_bytes 0\n")
+	})
+	page := show()
 	for _, want := range []string{
 		`soketi_connected{app_id="1",port="6001"} 1`,
 		`soketi_new_connections_total{app_id="1",port="6001"} 1`,
