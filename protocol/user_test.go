@@ -31,7 +31,7 @@ func TestParseUserData(t *testing.T) {
 			if u.ID != tt.id || string(u.Info) != tt.info || !slices.Equal(u.Watchlist, tt.watchlist) {
 				t.Errorf("got %+v (info %s), want %q %s %q", u, u.Info, tt.id, tt.info, tt.watchlist)
 			}
-			if !ValidChannel(ServerToUserChannel(u.ID)) {
+			if !ValidChannel(serverToUser + u.ID) {
 				t.Errorf("user %q cannot have a channel", u.ID)
 			}
 		})

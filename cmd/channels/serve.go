@@ -77,7 +77,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		return err
 	}
 	defer carrier.Close()
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
@@ -94,7 +94,8 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	case hasPublicSecret(s.Apps):
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
-	n := node{engine: engine, carrier: carrier, front: front, ops: ops.Handler(metrics, front.Ready), log: log}
+	n := node{engine: engine, carrier: carrier, front: front, log: log,
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Profiles: s.OpsPprof})}
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 
@@ -190,17 +191,12 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 	return nil
 }
 
-// opsServer returns a server for the operator's listener. A profile takes as long
-// as its request says, up to the write time-out.
+// opsServer returns a server for the operator's listener. What it logs is sorted as
+// for the public one.
 func opsServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      5 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          server.ErrorLog(log),
-	}
+	s := ops.Server(handler, log)
+	s.ErrorLog = server.ErrorLog(log)
+	return s
 }
 
 // shutDown makes the node unready, and gives balancers a tenth of the grace period

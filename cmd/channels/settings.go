@@ -14,6 +14,8 @@ import (
 type Settings struct {
 	Listen        string // address of the public listener
 	OpsListen     string // address of the operator's listener; "off" = none
+	OpsPprof      bool   // serve profiles to other machines too
+	SoketiMetrics bool   // show the metrics that Soketi has under its names too
 	Redis         string // URL; "" = one node, all in memory
 	ShutdownGrace time.Duration
 	LogLevel      slog.Level

@@ -175,6 +175,9 @@ func TestMistakes(t *testing.T) {
 		"limits that are text":  {file: "limits: many\n", want: []string{"limits (line 1): must be a mapping"}},
 		"an empty key":          {file: "apps:\n  - {id: 1, key: '', secret: b}\n", want: []string{`apps[0].key: "": must be letters`}},
 		"a slash in an id":      {args: []string{"--app-id", "a/b"}, want: []string{"--app-id: a/b: must be"}},
+		"a step up as an id":    {args: []string{"--app-id", ".."}, want: []string{"--app-id: ..: must be"}},
+		"a line end in an id":   {args: []string{"--app-id", "a\nb"}, want: []string{"must be a number, or other text"}},
+		"no UTF-8 in an id":     {args: []string{"--app-id", "a\xff"}, want: []string{"must be a number, or other text"}},
 		"seconds that overflow": {env: map[string]string{"CHANNELS_APP_CACHE_TTL": "18446744074"}, want: []string{"CHANNELS_APP_CACHE_TTL: 18446744074: must be between 1s and 1000h"}},
 		"sizes that overflow": {
 			env:  map[string]string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES": "9007199254740993KiB", "CHANNELS_LIMITS_MAX_REQUEST_BYTES": "-9223372036854775808GiB"},

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"channels/hub/redisbus"
 )
@@ -41,13 +43,17 @@ func (v required) String() string { return *v.to }
 type appID struct{ to *string }
 
 func (v appID) set(s string) error {
-	if s == "" || strings.ContainsAny(s, "/?# ") {
+	if s == "" || s == "." || s == ".." || !utf8.ValidString(s) || strings.ContainsFunc(s, notInID) {
 		return errors.New("must be a number, or other text without slashes and spaces")
 	}
 	*v.to = s
 	return nil
 }
 func (v appID) String() string { return *v.to }
+
+// notInID holds for what cannot be a part of a path, as an id is one. Everything else
+// works there, escaped.
+func notInID(c rune) bool { return strings.ContainsRune("/?#", c) || c == ' ' || !unicode.IsPrint(c) }
 
 type appKey struct{ to *string }
 

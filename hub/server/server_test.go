@@ -148,7 +148,7 @@ func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig
 		change(&o)
 	}
 	front, carrier, requests := assemble(engine, o)
-	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Port: "6001"})
+	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Soketi: true, Port: "6001"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

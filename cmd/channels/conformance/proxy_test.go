@@ -31,7 +31,7 @@ func TestBehindProxy(t *testing.T) {
 	}
 	for i, s := range nodes {
 		_, metrics := s.opsGet("/metrics")
-		if !strings.Contains(metrics, "soketi_connected{") || strings.Contains(metrics, `soketi_connected{app_id="1",port="`+portOf(s.Addr)+`"} 0`) {
+		if !strings.Contains(metrics, "channels_connections{") || strings.Contains(metrics, `channels_connections{app_id="1"} 0`) {
 			t.Errorf("%s: node %d has no client", ws, i)
 		}
 	}
@@ -48,11 +48,6 @@ func (l *logLines) without(text string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(slices.DeleteFunc(slices.Clone(l.lines), func(s string) bool { return strings.Contains(s, text) }), "\n")
-}
-
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr)
-	return port
 }
 
 // startProxy runs nginx with the configuration of the file, but for addresses.
