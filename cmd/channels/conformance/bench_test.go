@@ -26,13 +26,13 @@ import (
 
 // benchServer starts the server on the first processor, and leaves the others to
 // the benchmark.
-func benchServer(b *testing.B) *server {
+func benchServer(b *testing.B, settings ...string) *server {
 	b.Helper()
 	binary, err := plainBinary()
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := startBinary(b, binary, "GOMAXPROCS=1")
+	s := startBinary(b, binary, append(settings, "GOMAXPROCS=1")...)
 	pid := strconv.Itoa(s.cmd.Process.Pid)
 	if out, err := exec.Command("taskset", "-a", "-p", "1", pid).CombinedOutput(); err != nil {
 		b.Fatalf("taskset: %v: %s", err, out)
@@ -175,6 +175,10 @@ func publishUntil(addr string, request []byte, next *atomic.Int64, n int64) erro
 	if err != nil {
 		return err
 	}
+	return publishOver(conn, request, next, n)
+}
+
+func publishOver(conn net.Conn, request []byte, next *atomic.Int64, n int64) error {
 	defer conn.Close()
 	buf := make([]byte, 4<<10)
 	for next.Add(1) <= n {
