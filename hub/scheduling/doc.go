@@ -16,8 +16,3 @@
 // A debugger loses its breakpoints when SlackenTimers restarts the program; the
 // first switch keeps them. The variables are read once.
 package scheduling
-
-import "os"
-
-// switchedOff says whether a trick is turned off in the environment.
-func switchedOff(variable string) bool { return os.Getenv(variable) != "" }

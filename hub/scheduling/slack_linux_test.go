@@ -14,6 +14,10 @@ import (
 
 // TestMain lets the test's program stand for the server's in TestSlackenTimers.
 func TestMain(m *testing.M) {
+	if os.Getenv("TELL_SWITCHES") != "" {
+		fmt.Println(announced, NewYielder() == nil)
+		return
+	}
 	replaced := os.Getenv("SLACKEN_AND_TELL")
 	if replaced == "" {
 		os.Exit(m.Run())
@@ -80,6 +84,21 @@ func TestFileReplaced(t *testing.T) {
 	}
 	if want := fmt.Sprintln(timerSlack.Nanoseconds(), cmd.Process.Pid, false, []string{}, nameOf(program)); string(out) != want {
 		t.Errorf("got %swant %s", out, want)
+	}
+}
+
+// TestSwitches turns the tricks off one by one.
+func TestSwitches(t *testing.T) {
+	for setting, want := range map[string]string{
+		"":                              "false false\n",
+		"CHANNELS_DEBUG_NO_RAW_CALLS=1": "true false\n",
+		"CHANNELS_DEBUG_NO_YIELD=1":     "false true\n",
+	} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "TELL_SWITCHES=1", setting)
+		if out, err := cmd.Output(); err != nil || string(out) != want {
+			t.Errorf("%s: got %s, %v; want %s", setting, out, err, want)
+		}
 	}
 }
 
