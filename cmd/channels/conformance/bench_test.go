@@ -85,7 +85,7 @@ func subscribed(addr string, i int, channel string) (*wire, error) {
 	if _, err := io.WriteString(conn, upgradeRequest); err != nil {
 		return nil, err
 	}
-	w := &wire{conn: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, 512)}
+	w := &wire{tcp: conn.(*net.TCPConn), conn: conn, in: bufio.NewReaderSize(conn, 512)}
 	res, err := http.ReadResponse(w.in, nil)
 	if err != nil {
 		return nil, err

@@ -9,22 +9,24 @@ import (
 // room is the channel of the bystander. Attacks aim at it too.
 const room = "room"
 
-// besideBystander runs an attack on a server of its own while somebody else is
-// subscribed to [room], and requires that the bystander gets the event before
-// the attack and the event after it with nothing in between, and that the
-// process lives.
+// besideBystander runs an attack over every kind of connection, each on a server
+// of its own, while somebody else is subscribed to [room]. It requires that the
+// bystander gets the event before the attack and the event after it with nothing
+// in between, and that the process lives.
 func besideBystander(t *testing.T, attack func(t *testing.T, s *server), settings ...string) {
 	t.Helper()
-	s := start(t, settings...)
-	bystander := connect(t, s)
-	bystander.subscribe(room)
-	publish(t, s, room, "before", "1")
-	bystander.expectData("before", room, "1")
+	over(t, hostileKinds, func(t *testing.T, k kind) {
+		s := k.start(t, settings...)
+		bystander := connect(t, s)
+		bystander.subscribe(room)
+		publish(t, s, room, "before", "1")
+		bystander.expectData("before", room, "1")
 
-	attack(t, s)
+		attack(t, s)
 
-	publish(t, s, room, "after", "2")
-	bystander.expectData("after", room, "2")
-	bystander.answers()
-	s.alive()
+		publish(t, s, room, "after", "2")
+		bystander.expectData("after", room, "2")
+		bystander.answers()
+		s.alive()
+	})
 }

@@ -63,13 +63,12 @@ func (r restCall) do(t testing.TB, s *server) (status int, body string) {
 	for name, value := range query {
 		values.Set(name, value)
 	}
-	req, err := http.NewRequest(r.Method, "http://"+s.Addr+r.Path+"?"+values.Encode(), bytes.NewReader(payload))
+	req, err := http.NewRequest(r.Method, s.url("http", r.Path+"?"+values.Encode()), bytes.NewReader(payload))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{Timeout: patience}
-	res, err := client.Do(req)
+	res, err := s.httpClient().Do(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}

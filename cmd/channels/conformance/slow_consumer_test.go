@@ -19,7 +19,7 @@ func TestSlowConsumer(t *testing.T) {
 	quick := connect(t, s)
 	quick.subscribe(room)
 	slow := joinedWire(t, s)
-	if err := slow.conn.SetReadBuffer(64 << 10); err != nil {
+	if err := slow.tcp.SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
 
