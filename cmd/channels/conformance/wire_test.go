@@ -118,6 +118,8 @@ type wire struct {
 	conn net.Conn // tcp, or TLS over it
 	in   *bufio.Reader
 
+	socketID string
+
 	// deflating says that compression was negotiated: messages are compressed
 	// where the test does not say otherwise.
 	deflating bool
@@ -182,7 +184,17 @@ func (w *wire) expectUpgraded() {
 	if negotiated := strings.HasPrefix(extensions, "permessage-deflate"); negotiated != w.deflating || extensions != "" && !negotiated {
 		w.t.Fatalf("Sec-WebSocket-Extensions: got %q where compression was offered: %v", extensions, w.deflating)
 	}
-	w.expectText(`{"event":"pusher:connection_established"`)
+	w.expectEstablished()
+}
+
+func (w *wire) expectEstablished() {
+	w.t.Helper()
+	first := w.expect(opText, `{"event":"pusher:connection_established"`)
+	id := socketIDField.FindSubmatch(first)
+	if id == nil {
+		w.t.Fatalf("first frame: got %s, want a socket_id", first)
+	}
+	w.socketID = string(id[1])
 }
 
 // joined gives a wire that is subscribed to the room.
