@@ -15,7 +15,13 @@ const room = "room"
 // in between, and that the process lives.
 func besideBystander(t *testing.T, attack func(t *testing.T, s *server), settings ...string) {
 	t.Helper()
-	over(t, hostileKinds, func(t *testing.T, k kind) {
+	besideBystanderOver(t, hostileKinds, attack, settings...)
+}
+
+// besideBystanderOver is for what is an attack over these kinds only.
+func besideBystanderOver(t *testing.T, kinds []kind, attack func(t *testing.T, s *server), settings ...string) {
+	t.Helper()
+	over(t, kinds, func(t *testing.T, k kind) {
 		s := k.start(t, settings...)
 		bystander := connect(t, s)
 		bystander.subscribe(room)

@@ -277,25 +277,38 @@ func (w *wire) send(frames ...wireFrame) {
 // read gives the next frame of the server, which is never masked and never in
 // fragments. A message that came compressed is given inflated.
 func (w *wire) read() (opcode byte, payload []byte, err error) {
+	first, payload, err := w.readFrame()
+	if err != nil {
+		return 0, nil, err
+	}
+	opcode, bits := first&0x0F, first&0xF0
+	w.lastCompressed = w.deflating && opcode == opText && bits == 0xC0
+	if bits != 0x80 && !w.lastCompressed {
+		return 0, nil, fmt.Errorf("a frame begins with %#x: fragmented or compressed", first)
+	}
+	if w.lastCompressed {
+		payload, err = inflate(payload)
+	}
+	return opcode, payload, err
+}
+
+// readFrame gives the next frame as it is on the wire: its first byte and its
+// payload.
+func (w *wire) readFrame() (first byte, payload []byte, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(w.in, head[:]); err != nil {
 		return 0, nil, err
 	}
-	opcode, bits := head[0]&0x0F, head[0]&0xF0
-	w.lastCompressed = w.deflating && opcode == opText && bits == 0xC0
-	if bits != 0x80 && !w.lastCompressed || head[1]&0x80 != 0 {
-		return 0, nil, fmt.Errorf("frame header %x: fragmented, compressed or masked", head)
+	if head[1]&0x80 != 0 {
+		return 0, nil, fmt.Errorf("frame header %x: masked", head)
 	}
 	n, err := w.length(head[1])
 	if err != nil {
 		return 0, nil, err
 	}
 	payload = make([]byte, n)
-	if _, err := io.ReadFull(w.in, payload); err != nil || !w.lastCompressed {
-		return opcode, payload, err
-	}
-	payload, err = inflate(payload)
-	return opcode, payload, err
+	_, err = io.ReadFull(w.in, payload)
+	return head[0], payload, err
 }
 
 // length reads the rest of a frame's length, which is in its shortest form.
