@@ -298,7 +298,7 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 		if err := slow.tcp.SetReadBuffer(64 << 10); err != nil {
 			t.Fatal(err)
 		}
-		data := strings.Repeat("x", 10_000)
+		data := incompressible(10_000)
 		const events = 60
 		for range events {
 			publish(t, s, room, "big", data)

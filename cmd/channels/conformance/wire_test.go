@@ -197,7 +197,15 @@ func (w *wire) expectEstablished() {
 	w.socketID = string(id[1])
 }
 
-// joined gives a wire that is subscribed to the room.
+// extend gives the wire more time than [patience], for a test that takes longer.
+func (w *wire) extend(d time.Duration) {
+	w.t.Helper()
+	if err := w.tcp.SetDeadline(time.Now().Add(d)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// joinedWire gives a wire that is subscribed to the room.
 func joinedWire(t testing.TB, s *server) *wire {
 	t.Helper()
 	w := upgrade(t, s)
