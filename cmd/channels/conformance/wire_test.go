@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -223,7 +224,8 @@ func (w *wire) encode(f wireFrame) []byte {
 	}
 	if f.Opcode == opText {
 		w.deflated.Reset()
-		w.deflater = must[*flate.Writer](w.t, "flate")(flate.NewWriter(&w.deflated, flate.BestSpeed))
+		w.deflater = deflaters.Get().(*flate.Writer)
+		w.deflater.Reset(&w.deflated)
 		f.Reserved = rsv1
 	}
 	if _, err := io.WriteString(w.deflater, f.Payload); err != nil {
@@ -235,10 +237,17 @@ func (w *wire) encode(f wireFrame) []byte {
 	f.Payload = w.deflated.String()
 	w.deflated.Reset()
 	if !f.More {
+		deflaters.Put(w.deflater)
 		f.Payload, w.deflater = strings.TrimSuffix(f.Payload, flushMark), nil
 	}
 	return f.bytes()
 }
+
+// deflaters take a megabyte each, and long to make under the race detector.
+var deflaters = sync.Pool{New: func() any {
+	d, _ := flate.NewWriter(nil, flate.BestSpeed) // fails for unknown levels only
+	return d
+}}
 
 // flushMark ends what a flush of DEFLATE writes; the last fragment goes without.
 const flushMark = "\x00\x00\xff\xff"
