@@ -1,8 +1,8 @@
 # Three images from one file: channels (the server), chat and loadtest. Each is
 # one static binary, run by a user without rights.
 #
-#   docker build --target channels -t channels .
-#   docker build --target chat -t chat .
+#   docker build --target channels --build-arg VERSION=$(git describe --tags --always) -t channels .
+#   docker build --target chat --build-arg VERSION=$(git describe --tags --always) -t chat .
 
 FROM node:22-bookworm-slim AS pages
 WORKDIR /src/chatapp/web

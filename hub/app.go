@@ -34,15 +34,21 @@ type App struct {
 	AuthorizedConnections bool          // close sockets that stay unauthorized, with 4009
 	AuthorizedTimeout     time.Duration // how long they may
 
-	MaxConnections         int      // sockets at once; 0 = no limit
-	AllowedOrigins         []string // Origin headers that may connect; empty = any
-	MaxEventBytes          int      // data of one event, in bytes
-	MaxChannelsPerEvent    int      // channels of one trigger
-	MaxBatch               int      // events of one batch
-	MaxPresenceMembers     int      // distinct users of a presence channel
-	MaxPresenceMemberBytes int      // channel_data of one member, in bytes
-	ClientEventsPerSecond  int      // per connection; 0 = no limit
-	EventsPerSecond        int      // published over REST; 0 = no limit
+	MaxConnections           int      // sockets at once; 0 = no limit
+	MaxChannelsPerConnection int      // channels that one connection subscribes to; 0 = no limit
+	AllowedOrigins           []string // Origin headers that may connect; empty = any
+	MaxEventBytes            int      // data of one event, in bytes
+	MaxChannelsPerEvent      int      // channels of one trigger
+	MaxBatch                 int      // events of one batch
+	MaxPresenceMembers       int      // distinct users of a presence channel
+	MaxPresenceMemberBytes   int      // channel_data of one member, in bytes
+	ClientEventsPerSecond    int      // per connection; 0 = no limit
+	CommandsPerSecond        int      // per connection, all messages of the client; 0 = no limit
+	EventsPerSecond          int      // published over REST; 0 = no limit
+
+	// CompressionMin is the size in bytes from which an event is compressed for
+	// the clients that can read that; 0 = never.
+	CompressionMin int
 
 	ActivityTimeout time.Duration // silence after which either side probes
 	CacheTTL        time.Duration // life of a cache channel's last event
@@ -51,18 +57,21 @@ type App struct {
 // DefaultApp returns the defaults, without credentials.
 func DefaultApp() App {
 	return App{
-		ClientEvents:           true,
-		ClientEventData:        ClientEventString,
-		Watchlists:             true,
-		AuthorizedTimeout:      30 * time.Second,
-		MaxEventBytes:          10240,
-		MaxChannelsPerEvent:    100,
-		MaxBatch:               10,
-		MaxPresenceMembers:     100,
-		MaxPresenceMemberBytes: 1024,
-		ClientEventsPerSecond:  10,
-		ActivityTimeout:        120 * time.Second,
-		CacheTTL:               30 * time.Minute,
+		ClientEvents:             true,
+		ClientEventData:          ClientEventString,
+		Watchlists:               true,
+		AuthorizedTimeout:        30 * time.Second,
+		MaxEventBytes:            10240,
+		MaxChannelsPerEvent:      100,
+		MaxBatch:                 10,
+		MaxPresenceMembers:       100,
+		MaxPresenceMemberBytes:   1024,
+		ClientEventsPerSecond:    10,
+		CommandsPerSecond:        100,
+		MaxChannelsPerConnection: 300,
+		CompressionMin:           1024,
+		ActivityTimeout:          120 * time.Second,
+		CacheTTL:                 30 * time.Minute,
 	}
 }
 

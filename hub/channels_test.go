@@ -172,7 +172,7 @@ func TestPresenceCountsUsers(t *testing.T) {
 		}
 		first.expect()
 		watcher.expect()
-		first.conn.Gone()
+		first.conn.Gone(gone)
 		watcher.expect()
 		second.unsubscribe(room)
 		gone := watcher.expect(removed)[0]
@@ -199,7 +199,7 @@ func TestPresenceLimits(t *testing.T) {
 		c.enter(room, "a")
 		c.expect(acknowledged)
 		c.unsubscribe(room)
-		b.conn.Gone()
+		b.conn.Gone(gone)
 		a.expect(removed)
 		c.enter(room, "c")
 		c.expect(acknowledged)
@@ -325,7 +325,7 @@ func TestCacheChannel(t *testing.T) {
 		}
 		a.expect()
 		a.say(`{"event":"client-x","channel":%q,"data":"1"}`, name)
-		a.conn.Gone()
+		a.conn.Gone(gone)
 		b := r.connect()
 		b.subscribe(name)
 		b.expect(acknowledged, "second")

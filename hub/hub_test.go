@@ -83,22 +83,40 @@ type client struct {
 	t    testing.TB
 	conn *hub.Conn
 
-	mu     sync.Mutex
-	frames [][]byte
-	full   bool // refuse frames, as a slow consumer's socket does
-	closed *protocol.Fault
-	at     time.Time // of closed
+	mu      sync.Mutex
+	frames  [][]byte
+	backlog hub.Backlog // what Send answers
+	stalled time.Duration
+	closed  *protocol.Fault
+	at      time.Time // of closed
 }
 
-func (c *client) Send(frames [][]byte) error {
+func (c *client) Send(frames [][]byte) hub.Backlog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.full {
-		return hub.ErrSlowConsumer
-	}
 	c.frames = append(c.frames, frames...)
-	return nil
+	return c.backlog
 }
+
+func (c *client) Backlog() hub.Backlog {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.backlog
+}
+
+func (c *client) set(b hub.Backlog) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.backlog = b
+}
+
+func (c *client) Stalled() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stalled
+}
+
+func (c *client) Deflates() bool { return false }
 
 func (c *client) Close(f protocol.Fault) {
 	c.mu.Lock()
@@ -208,8 +226,18 @@ func (c *client) expectOpen() {
 
 // say sends a message as the client.
 func (c *client) say(format string, args ...any) {
-	c.conn.Receive(fmt.Appendf(nil, format, args...))
+	receive(c.conn, fmt.Appendf(nil, format, args...))
 }
+
+// receive waits as a transport does.
+func receive(c *hub.Conn, text []byte) {
+	for wait := c.Receive(text); wait != nil; wait = c.Receive(text) {
+		<-wait
+	}
+}
+
+// gone is how most clients of these tests end.
+var gone = hub.End{Code: 1006, Reason: hub.Disconnected}
 
 const (
 	acknowledged = "pusher_internal:subscription_succeeded"

@@ -18,6 +18,7 @@ import (
 
 func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
 func TestMemoryIsAState(t *testing.T) { contract.State(t, openMemory) }
+func TestAHubOverMemory(t *testing.T) { contract.Hub(t, openMemory) }
 
 func openMemory(t *testing.T) []contract.Node {
 	m := hub.NewMemory()
@@ -57,19 +58,32 @@ func (g *gate) hold(holding bool) {
 	}
 }
 
+// fail has what is answered from now on fail.
+func (g *gate) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+}
+
+func (g *gate) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
 func (g *gate) Follow(t hub.Topic, r hub.Receiver, done func(error)) {
-	g.Memory.Follow(t, r, func(err error) { g.answer(func() { done(errors.Join(err, g.err)) }) })
+	g.Memory.Follow(t, r, func(err error) { g.answer(func() { done(errors.Join(err, g.failure())) }) })
 }
 
 func (g *gate) Join(j hub.Join, done func(hub.Joined, error)) {
 	g.Memory.Join(j, func(joined hub.Joined, err error) {
-		g.answer(func() { done(joined, errors.Join(err, g.err)) })
+		g.answer(func() { done(joined, errors.Join(err, g.failure())) })
 	})
 }
 
 func (g *gate) Publish(m hub.Message, done func(error)) {
-	if g.err != nil {
-		done(g.err)
+	if err := g.failure(); err != nil {
+		done(err)
 		return
 	}
 	g.Memory.Publish(m, done)
@@ -115,12 +129,12 @@ func TestLeavingWhilePending(t *testing.T) {
 		a.subscribe("news")
 		b.subscribe("news")
 		r.settle()
-		a.conn.Gone()
+		a.conn.Gone(gone)
 		r.settle()
 		g.hold(false)
 		b.expect(acknowledged)
 		a.expect()
-		b.conn.Gone()
+		b.conn.Gone(gone)
 		r.settle()
 		if found, _ := r.hub.Channels(t.Context(), r.app, ""); len(found) != 0 {
 			t.Errorf("left behind: %v", found)
@@ -138,7 +152,7 @@ func TestBackendFails(t *testing.T) {
 					a.subscribe("news")
 					a.expect(acknowledged)
 				}
-				g.err = hub.ErrUnavailable
+				g.fail(hub.ErrUnavailable)
 				b.subscribe("news")
 				b.expectClosed(protocol.CodeOverCapacity)
 				a.expectOpen()
@@ -206,7 +220,7 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 			c.subscribe("news")
 			c.expect(acknowledged)
 		}
-		slow.full = true
+		slow.set(hub.Stuck)
 		r.trigger("news", "hello")
 		quick.expect("hello")
 		slow.expectClosed(protocol.CodeOverCapacity)
@@ -237,8 +251,8 @@ func TestConnectionLimits(t *testing.T) {
 						t.Errorf("third connection: %v, want %d", err, test.code)
 					}
 				}
-				first.conn.Gone()
-				first.conn.Gone()
+				first.conn.Gone(gone)
+				first.conn.Gone(gone)
 				r.settle()
 				r.connect()
 			})
@@ -291,7 +305,7 @@ func TestOverloadRefusesPublishes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.Receive([]byte(`{"event":"pusher:subscribe","data":{"channel":"news"}}`))
+		receive(conn, []byte(`{"event":"pusher:subscribe","data":{"channel":"news"}}`))
 		synctest.Wait()
 		s.stuck.Store(true)
 		r.trigger("news", "the worker is stuck with this one")
@@ -314,7 +328,7 @@ type stuck struct {
 	until chan struct{}
 }
 
-func (s *stuck) Send(frames [][]byte) error {
+func (s *stuck) Send(frames [][]byte) hub.Backlog {
 	if s.stuck.Load() {
 		<-s.until
 	}
@@ -394,6 +408,6 @@ func (r *rig) comeAndGo(random *rand.Rand, room string) {
 			c.unsubscribe(room)
 			time.Sleep(time.Millisecond)
 		}
-		conn.Gone()
+		conn.Gone(gone)
 	}
 }

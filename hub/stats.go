@@ -1,16 +1,17 @@
 package hub
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
 	"channels/protocol"
 )
 
-// CloseReason says why the server closed a connection.
+// CloseReason says why a connection ended.
 type CloseReason string
 
-// Reasons for closing.
+// Reasons of the server.
 const (
 	SlowConsumer CloseReason = "slow_consumer" // its queue was over the bound
 	Backend      CloseReason = "backend"       // Bus or State did not answer
@@ -22,46 +23,70 @@ const (
 	Draining     CloseReason = "draining"      // the node goes away
 	MissedEvents CloseReason = "missed_events" // the bus has lost something
 	Refused      CloseReason = "refused"       // at the handshake
-	BadFrame     CloseReason = "bad_frame"     // against the protocol
+	Unread       CloseReason = "unread"        // took nothing of what was queued for the liveness limit
 )
 
-// Close is a way in which connections were closed.
-type Close struct {
-	Code   protocol.Code
+// Reasons of the transport; see Conn.Gone.
+const (
+	ClientClosed   CloseReason = "client_closed"   // by a close frame of the client
+	Disconnected   CloseReason = "disconnected"    // without one: end of file or a reset
+	TooLarge       CloseReason = "too_large"       // a message over the read limit
+	BadFrame       CloseReason = "bad_frame"       // a frame against RFC 6455
+	BadText        CloseReason = "bad_text"        // text that is not UTF-8
+	Unsupported    CloseReason = "unsupported"     // a binary message
+	MessageTimeout CloseReason = "message_timeout" // a message that was not finished in time
+)
+
+// End is how a connection ended.
+type End struct {
+	Code   protocol.Code // 1005 and 1006 as in RFC 6455, where there was none
 	Reason CloseReason
 }
 
-// closes counts them. They are rare enough for a lock.
-type closes struct {
-	mu     sync.Mutex
-	counts map[Close]uint64
+// folded returns the end with a code of a fixed set: clients choose the codes of
+// their close frames, and each one would be a label of a metric.
+func (e End) folded() End {
+	switch {
+	case e.Code >= 1000 && e.Code <= 1011 && e.Code != 1004:
+	case e.Reason != ClientClosed:
+	default:
+		e.Code = protocol.NoCode
+	}
+	return e
 }
 
-func (c *closes) add(f protocol.Fault, reason CloseReason) {
+// closes counts ends. They are rare enough for a lock.
+type closes struct {
+	mu     sync.Mutex
+	counts map[End]uint64
+}
+
+func (c *closes) add(e End) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts == nil {
-		c.counts = make(map[Close]uint64)
+		c.counts = make(map[End]uint64)
 	}
-	c.counts[Close{f.Code, reason}]++
+	c.counts[e.folded()]++
 }
 
-func (c *closes) snapshot() map[Close]uint64 {
+func (c *closes) snapshot() map[End]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counts := make(map[Close]uint64, len(c.counts))
-	for how, n := range c.counts {
-		counts[how] = n
-	}
-	return counts
+	return maps.Clone(c.counts)
 }
 
 // CountClose counts a connection that was closed before the hub had it.
-func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(f, reason) }
+func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(End{f.Code, reason}) }
 
 // usage counts what an app uses of this node.
 type usage struct {
+	app   *App
 	quota *quota
+
+	held          atomic.Int64 // bytes until they are delivered; see ledger
+	channels      atomic.Int64 // with subscribers here
+	subscriptions atomic.Int64
 
 	opened           atomic.Uint64
 	closed           atomic.Uint64
@@ -91,40 +116,34 @@ type AppStats struct {
 	BytesSent        uint64
 	Channels         int // with subscribers here
 	Subscriptions    int
+	HeldBytes        int // waiting to be delivered
 }
 
 // Stats is what a node is doing.
 type Stats struct {
 	Apps         []AppStats
-	MailboxBytes int              // waiting for the workers
-	Closes       map[Close]uint64 // by the server
+	MailboxBytes int            // waiting to be delivered
+	Closes       map[End]uint64 // connections that ended
 }
 
-// Stats counts; it walks over the node's channels.
+// Stats reads the counters.
 func (h *Hub) Stats() Stats {
-	s := Stats{Closes: h.closes.snapshot()}
-	for _, w := range h.workers {
-		s.MailboxBytes += w.mailbox.size()
+	s := Stats{Closes: h.closes.snapshot(), MailboxBytes: int(h.ledger.total.Load())}
+	for _, u := range h.usage {
+		s.Apps = append(s.Apps, u.stats())
 	}
-	byID := make(map[string]int, len(h.byID))
-	for id, app := range h.byID {
-		byID[id] = len(s.Apps)
-		s.Apps = append(s.Apps, h.usage[app].stats(app))
-	}
-	h.registry.count(func(app string, subscriptions int) {
-		a := &s.Apps[byID[app]]
-		a.Channels++
-		a.Subscriptions += subscriptions
-	})
 	return s
 }
 
-func (u *usage) stats(app *App) AppStats {
+func (u *usage) stats() AppStats {
 	s := AppStats{
-		App:              app,
+		App:              u.app,
 		Closed:           u.closed.Load(),
 		MessagesReceived: u.messagesReceived.Load(),
 		BytesReceived:    u.bytesReceived.Load(),
+		Channels:         int(u.channels.Load()),
+		Subscriptions:    int(u.subscriptions.Load()),
+		HeldBytes:        int(u.held.Load()),
 	}
 	s.Opened = u.opened.Load()
 	s.Connections = int(s.Opened - s.Closed)
@@ -133,19 +152,4 @@ func (u *usage) stats(app *App) AppStats {
 		s.BytesSent += u.sent[i].bytes.Load()
 	}
 	return s
-}
-
-// count calls f for every channel with subscribers on this node, but for those
-// that clients do not see.
-func (r *registry) count(f func(app string, subscriptions int)) {
-	for i := range r.shards {
-		s := &r.shards[i]
-		s.mu.Lock()
-		for t, ch := range s.channels {
-			if !ch.status {
-				f(t.App, ch.count)
-			}
-		}
-		s.mu.Unlock()
-	}
 }

@@ -213,24 +213,24 @@ func TestWatchlist(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		a.expectNews("online:c")
 
-		tab.conn.Gone() // one of two
+		tab.conn.Gone(gone) // one of two
 		time.Sleep(5 * time.Second)
 		a.expect()
 
-		b.conn.Gone() // and back within the grace
+		b.conn.Gone(gone) // and back within the grace
 		time.Sleep(time.Second)
 		again := r.connect()
 		again.signInAs("b")
 		time.Sleep(5 * time.Second)
 		a.expect()
 
-		c.conn.Gone()
-		again.conn.Gone()
+		c.conn.Gone(gone)
+		again.conn.Gone(gone)
 		time.Sleep(2 * time.Second)
 		a.expect()
 		time.Sleep(2 * time.Second)
 		a.expectNews("offline:b", "offline:c")
-		a.conn.Gone()
+		a.conn.Gone(gone)
 		r.settle()
 	})
 }
@@ -369,7 +369,7 @@ func TestAuthorizedConnections(t *testing.T) {
 		}
 		signer.expectOpen()
 		subscriber.expectOpen()
-		signer.conn.Gone()
+		signer.conn.Gone(gone)
 		r.settle()
 		next := r.connect()
 		next.subscribe("private-x")

@@ -60,7 +60,7 @@ func carryOut(ctx context.Context, p *plan, stderr io.Writer) (r *report.Result,
 	if x.result.Connections.Wanted == 0 {
 		return nil, err
 	}
-	x.conclude()
+	x.conclude(ctx.Err() != nil)
 	return x.result, err
 }
 

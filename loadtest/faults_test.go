@@ -27,8 +27,8 @@ func TestFaultsAreReportedExactly(t *testing.T) {
 		problems string
 	}{
 		{"a good server", faults{}, ""},
-		{"drops every hundredth delivery", faults{dropEach: 100}, "20 deliveries were lost."},
-		{"doubles every fiftieth delivery", faults{doubleEach: 50}, "40 deliveries came twice."},
+		{"drops every hundredth delivery", faults{dropEach: 100}, "20 of 2,000 deliveries were lost."},
+		{"doubles every fiftieth delivery", faults{doubleEach: 50}, "40 of 2,000 deliveries came twice."},
 		{"delivers every tenth publish after the next", faults{swapEach: 10}, "in the wrong order."},
 	}
 	for _, tt := range tests {

@@ -93,8 +93,11 @@ func (x *experiment) others(ctx context.Context, d time.Duration) (fleet.Opened,
 	opened := f.Open(ctx, fleet.Order{
 		Count: int(d.Seconds() * x.plan.othersRate), Rate: x.plan.othersRate, Channel: true,
 	})
+	st := x.result.Storm
+	st.OthersWanted += opened.Wanted
 	for text, n := range opened.Failed {
-		x.result.Problems = append(x.result.Problems, fmt.Sprintf("%d of the others could not connect: %s", n, text))
+		st.OthersFailed += n
+		x.result.Problems = append(x.result.Problems, fmt.Sprintf("%s could not connect: %s.", count(n, "socket of others"), text))
 	}
 	return opened, nil
 }

@@ -142,9 +142,6 @@ func validUserID(id string) bool {
 	return utf8.RuneCountInString(id) <= maxUserID
 }
 
-// ServerToUserChannel returns the name of the user's own channel.
-func ServerToUserChannel(userID string) string { return serverToUser + userID }
-
 // ServerToUserID returns the user whose own channel it is; false when it is
 // none's.
 func ServerToUserID(channel string) (id string, ok bool) {

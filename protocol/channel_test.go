@@ -132,9 +132,6 @@ func TestValidChannel(t *testing.T) {
 }
 
 func TestServerToUserID(t *testing.T) {
-	if got := ServerToUserChannel("12345"); got != "#server-to-user-12345" {
-		t.Errorf("ServerToUserChannel: got %q", got)
-	}
 	if id, ok := ServerToUserID("#server-to-user-12345"); id != "12345" || !ok {
 		t.Errorf("ServerToUserID: got %q %t, want 12345 true", id, ok)
 	}

@@ -1,15 +1,15 @@
 package protocol
 
-// Code is a number that tells a client why, in a pusher:error event and as the
-// code of the close frame. What clients do depends on its range alone.
+// Code is the number of an error, in a pusher:error event and as the code of a close
+// frame. What clients do depends on its range alone.
 type Code int
 
-// The codes of the protocol. pusher-js does not connect again after 4000-4099
-// (but for 4000) and from 4300 on; it waits a second after 4100-4199 and
-// reconnects at once after 4200-4299.
+// The codes of the protocol. pusher-js does not reconnect after 4000-4099 (except
+// after 4000) and from 4300 on; it waits a second after 4100-4199 and reconnects at
+// once after 4200-4299.
 const (
-	// NoCode is null on the wire: an error that concerns one command.
-	// The connection goes on.
+	// NoCode is null on the wire: an error that concerns one command. The
+	// connection stays open.
 	NoCode Code = 0
 
 	// CodeTLSOnly: "Application only accepts SSL connections, reconnect using
@@ -24,8 +24,6 @@ const (
 	CodeOverQuota Code = 4004
 	// CodePathNotFound: "Path not found". Clients give up.
 	CodePathNotFound Code = 4005
-	// CodeBadVersion: "Invalid version string format". Clients give up.
-	CodeBadVersion Code = 4006
 	// CodeUnsupportedProtocol: "Unsupported protocol version". Clients give up.
 	CodeUnsupportedProtocol Code = 4007
 	// CodeNoProtocol: "No protocol version supplied". Clients give up.
@@ -41,8 +39,6 @@ const (
 	CodeReconnect Code = 4200
 	// CodePongMissing: "Pong reply not received". Clients reconnect at once.
 	CodePongMissing Code = 4201
-	// CodeInactive: "Closed after inactivity". Clients reconnect at once.
-	CodeInactive Code = 4202
 
 	// CodeClientEventRate: "Client event rejected due to rate limit". The event
 	// is dropped; never the code of a close.

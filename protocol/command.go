@@ -20,17 +20,15 @@ const (
 	ClientEvent
 )
 
-// Command is a message of a client. Its bytes are those of the message.
+// Command is a message of a client. Its slices point into the message.
 type Command struct {
 	Type        CommandType
 	Event       []byte
 	Channel     []byte // of Subscribe, Unsubscribe and ClientEvent
 	Auth        []byte // of Subscribe and Signin
-	ChannelData []byte // of Subscribe, the JSON text in the string
-	UserData    []byte // of Signin, the JSON text in the string
-	Data        []byte // of ClientEvent: a JSON value as it stands; nil when there is none
-
-	HasAuth, HasChannelData bool
+	ChannelData []byte // of Subscribe: the JSON text inside the string
+	UserData    []byte // of Signin: the JSON text inside the string
+	Data        []byte // of ClientEvent: a JSON value as it was sent; nil when there is none
 }
 
 // Names of the events that clients send.
@@ -43,9 +41,9 @@ const (
 	clientPrefix     = "client-"
 )
 
-// Decode reads the message of a client. The command's bytes are those of the
-// message, which Decode may overwrite. The error is a Fault; after
-// UnsupportedEvent the command has the event.
+// Decode reads the message of a client. The command points into the message, which
+// Decode may overwrite. The error is a Fault; with UnsupportedEvent, the command has
+// the event.
 func Decode(message []byte) (Command, error) {
 	if !utf8.Valid(message) {
 		return Command{}, faultOf(errUTF8)
@@ -70,7 +68,7 @@ type envelope struct {
 	event, channel, data, userID []byte
 }
 
-// read requires an object. It leaves the message as it is.
+// read reads an object. It does not change the message.
 func (e *envelope) read(message []byte) error {
 	s := scanner{text: message}
 	if !s.enter('{') {
@@ -98,7 +96,7 @@ func (e *envelope) read(message []byte) error {
 	return nil
 }
 
-// faultOf tells the client what is wrong with its JSON.
+// faultOf returns the fault for malformed JSON.
 func faultOf(err error) Fault {
 	if e := jsonError(""); errors.As(err, &e) && e != errSyntax {
 		return InvalidJSONBecause(string(e))
@@ -106,7 +104,7 @@ func faultOf(err error) Fault {
 	return InvalidJSON()
 }
 
-// complete reads what the event needs from the rest of the envelope.
+// complete reads the other fields that the event needs.
 func (c *Command) complete(e *envelope) error {
 	switch string(c.Event) {
 	case eventSubscribe:
@@ -135,7 +133,7 @@ func (c *Command) complete(e *envelope) error {
 	return c.required("channel", e.channel, &c.Channel)
 }
 
-// readData reads the data of a command, an object or a string that holds one.
+// readData reads the data of a command: an object, or a string that holds one.
 func (c *Command) readData(data []byte) error {
 	if isString(data) {
 		data = unquoteInPlace(data)
@@ -152,19 +150,16 @@ func (c *Command) readData(data []byte) error {
 	if err := c.required("channel", f.channel, &c.Channel); err != nil || c.Type == Unsubscribe {
 		return err
 	}
-	var err error
-	if c.HasAuth, err = c.optional("auth", f.auth, &c.Auth); err != nil {
+	if err := c.optional("auth", f.auth, &c.Auth); err != nil {
 		return err
 	}
-	c.HasChannelData, err = c.optional("channel_data", f.channelData, &c.ChannelData)
-	return err
+	return c.optional("channel_data", f.channelData, &c.ChannelData)
 }
 
 func (c *Command) readSignin(f *dataFields) error {
 	if err := c.required("auth", f.auth, &c.Auth); err != nil {
 		return err
 	}
-	c.HasAuth = true
 	return c.required("user_data", f.userData, &c.UserData)
 }
 
@@ -196,20 +191,19 @@ func (f *dataFields) read(data []byte) bool {
 }
 
 func (c *Command) required(field string, token []byte, to *[]byte) error {
-	has, err := c.optional(field, token, to)
-	if err == nil && !has {
+	if isAbsent(token) {
 		return MissingField(string(c.Event), field)
 	}
-	return err
+	return c.optional(field, token, to)
 }
 
-func (c *Command) optional(field string, token []byte, to *[]byte) (has bool, err error) {
+func (c *Command) optional(field string, token []byte, to *[]byte) error {
 	switch {
 	case isAbsent(token):
-		return false, nil
+		return nil
 	case !isString(token):
-		return false, WrongType(string(c.Event), field, "a string")
+		return WrongType(string(c.Event), field, "a string")
 	}
 	*to = unquoteInPlace(token)
-	return true, nil
+	return nil
 }

@@ -16,18 +16,18 @@ func TestDecode(t *testing.T) {
 		{
 			"subscribe to a public channel, as pusher-js does",
 			`{"event":"pusher:subscribe","data":{"auth":"","channel":"my-channel"}}`,
-			Command{Type: Subscribe, Channel: b("my-channel"), Auth: b(""), HasAuth: true},
+			Command{Type: Subscribe, Channel: b("my-channel"), Auth: b("")},
 		},
 		{
 			"subscribe to a private channel",
 			`{"event":"pusher:subscribe","data":{"auth":"KEY:HEXSIG","channel":"private-foobar"}}`,
-			Command{Type: Subscribe, Channel: b("private-foobar"), Auth: b("KEY:HEXSIG"), HasAuth: true},
+			Command{Type: Subscribe, Channel: b("private-foobar"), Auth: b("KEY:HEXSIG")},
 		},
 		{
 			"subscribe to a presence channel",
 			`{"event":"pusher:subscribe","data":{"auth":"KEY:HEXSIG","channel_data":"{\"user_id\":\"10\",\"user_info\":{\"name\":\"A\"}}","channel":"presence-foobar"}}`,
-			Command{Type: Subscribe, Channel: b("presence-foobar"), Auth: b("KEY:HEXSIG"), HasAuth: true,
-				ChannelData: b(`{"user_id":"10","user_info":{"name":"A"}}`), HasChannelData: true},
+			Command{Type: Subscribe, Channel: b("presence-foobar"), Auth: b("KEY:HEXSIG"),
+				ChannelData: b(`{"user_id":"10","user_info":{"name":"A"}}`)},
 		},
 		{
 			"data before event, white space, unknown fields",
@@ -37,8 +37,8 @@ func TestDecode(t *testing.T) {
 		{
 			"data in a string",
 			`{"event":"pusher:subscribe","data":"{\"channel\":\"presence-a\",\"auth\":\"k:s\",\"channel_data\":\"{\\\"user_id\\\":\\\"1\\\"}\"}"}`,
-			Command{Type: Subscribe, Channel: b("presence-a"), Auth: b("k:s"), HasAuth: true,
-				ChannelData: b(`{"user_id":"1"}`), HasChannelData: true},
+			Command{Type: Subscribe, Channel: b("presence-a"), Auth: b("k:s"),
+				ChannelData: b(`{"user_id":"1"}`)},
 		},
 		{
 			"null is as good as absent",
@@ -69,7 +69,7 @@ func TestDecode(t *testing.T) {
 		{
 			"signin",
 			`{"event":"pusher:signin","data":{"auth":"KEY:HEXSIG","user_data":"{\"id\":\"12345\"}"}}`,
-			Command{Type: Signin, Auth: b("KEY:HEXSIG"), HasAuth: true, UserData: b(`{"id":"12345"}`)},
+			Command{Type: Signin, Auth: b("KEY:HEXSIG"), UserData: b(`{"id":"12345"}`)},
 		},
 		{
 			"client event with an object",
@@ -105,9 +105,8 @@ func TestDecode(t *testing.T) {
 
 func compareCommands(t *testing.T, got, want Command) {
 	t.Helper()
-	if got.Type != want.Type || got.HasAuth != want.HasAuth || got.HasChannelData != want.HasChannelData {
-		t.Errorf("got type %d, auth %t, channel_data %t, want %d, %t, %t", got.Type, got.HasAuth, got.HasChannelData,
-			want.Type, want.HasAuth, want.HasChannelData)
+	if got.Type != want.Type {
+		t.Errorf("got type %d, want %d", got.Type, want.Type)
 	}
 	for _, field := range []struct {
 		name      string

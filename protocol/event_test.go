@@ -268,7 +268,7 @@ func FuzzFrames(f *testing.F) {
 			"count":        SubscriptionCountFrame(channel, n),
 			"signed in":    SigninSuccessFrame([]byte(text)),
 			"watchlist":    WatchlistFrame([]WatchlistEvent{{event, []string{channel, text}}}),
-			"user channel": EventFrame("my-"+event, ServerToUserChannel(text), nil, ""),
+			"user channel": EventFrame("my-"+event, serverToUser+text, nil, ""),
 		} {
 			checkFrame(t, name, frame)
 		}

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Fault is an error that a client is told of. With a code that closes, it is
-// the reason of the close as well.
+// Fault is an error that the server sends to a client. With a code that closes, it
+// is the reason of the close as well.
 type Fault struct {
 	Code    Code
 	Message string
@@ -16,7 +16,8 @@ type Fault struct {
 
 func (f Fault) Error() string { return f.Message }
 
-// refusal says in pusher_internal:subscription_error what kind of refusal it is.
+// refusal is the kind of a refused subscribe; it becomes the type and the status in
+// pusher_internal:subscription_error.
 type refusal uint8
 
 const (
@@ -25,7 +26,7 @@ const (
 	refusedLimit
 )
 
-// Longest texts of a client that go into a message, in bytes.
+// Bounds for the parts of a client's input that a message quotes, in bytes.
 const (
 	maxQuotedName   = 256
 	maxQuotedSigned = 4096
@@ -49,17 +50,17 @@ func TLSOnly() Fault {
 	return Fault{Code: CodeTLSOnly, Message: "Application only accepts SSL connections, reconnect using wss://"}
 }
 
-// UnknownAppKey refuses a connection to no app.
+// UnknownAppKey refuses a connection whose key belongs to no app.
 func UnknownAppKey(key string) Fault {
 	return Fault{Code: CodeUnknownKey, Message: "App key " + cutName(key) + " not in this cluster. Did you forget to specify the cluster?"}
 }
 
-// AppDisabled refuses a connection to an app that is switched off.
+// AppDisabled refuses a connection to an app that is disabled.
 func AppDisabled() Fault {
 	return Fault{Code: CodeAppDisabled, Message: "Application disabled"}
 }
 
-// OverQuota refuses a connection beyond the app's number of connections.
+// OverQuota refuses a connection beyond the app's max_connections.
 func OverQuota() Fault {
 	return Fault{Code: CodeOverQuota, Message: "Application is over connection quota"}
 }
@@ -67,11 +68,6 @@ func OverQuota() Fault {
 // PathNotFound refuses a connection to anything but /app/{key}.
 func PathNotFound() Fault {
 	return Fault{Code: CodePathNotFound, Message: "Path not found"}
-}
-
-// BadVersion refuses a client library's version that is none.
-func BadVersion() Fault {
-	return Fault{Code: CodeBadVersion, Message: "Invalid version string format"}
 }
 
 // UnsupportedProtocol refuses a version of the protocol.
@@ -84,7 +80,7 @@ func NoProtocol() Fault {
 	return Fault{Code: CodeNoProtocol, Message: "No protocol version supplied"}
 }
 
-// ConnectionUnauthorized closes a connection that did not authorize in time.
+// ConnectionUnauthorized closes a connection that was not authorized in time.
 func ConnectionUnauthorized() Fault {
 	return Fault{Code: CodeUnauthorized, Message: "Connection not authorized within timeout"}
 }
@@ -94,29 +90,24 @@ func OriginNotAllowed() Fault {
 	return Fault{Code: CodeUnauthorized, Message: "Origin not allowed"}
 }
 
-// Terminated closes the connections of a user on request of the application.
+// Terminated closes the connections of a user because the application asked for it.
 func Terminated() Fault {
 	return Fault{Code: CodeUnauthorized, Message: "You got disconnected by the app."}
 }
 
-// OverCapacity closes what the node cannot serve now.
+// OverCapacity closes a connection that the node cannot serve now.
 func OverCapacity() Fault {
 	return Fault{Code: CodeOverCapacity, Message: "Over capacity"}
 }
 
-// Reconnect sends a client to another node, or to this one anew.
+// Reconnect makes a client connect again, to this or another node.
 func Reconnect() Fault {
 	return Fault{Code: CodeReconnect, Message: "Generic reconnect immediately"}
 }
 
-// PongMissing closes a connection that gives no sign of life.
+// PongMissing closes a connection that sends nothing, not even a pong.
 func PongMissing() Fault {
 	return Fault{Code: CodePongMissing, Message: "Pong reply not received"}
-}
-
-// Inactive closes a connection that has done nothing for a day.
-func Inactive() Fault {
-	return Fault{Code: CodeInactive, Message: "Closed after inactivity"}
 }
 
 // BinaryFrame refuses a binary message.
@@ -124,10 +115,10 @@ func BinaryFrame() Fault {
 	return Fault{Message: "Binary messages are not supported"}
 }
 
-// InvalidJSON refuses a message that is malformed.
+// InvalidJSON refuses a malformed message.
 func InvalidJSON() Fault { return Fault{Message: "Invalid JSON"} }
 
-// InvalidJSONBecause refuses a message that is malformed in a way worth saying.
+// InvalidJSONBecause refuses a malformed message and says what is wrong with it.
 func InvalidJSONBecause(why string) Fault {
 	return Fault{Message: "Invalid JSON: " + why}
 }
@@ -137,33 +128,33 @@ func MissingField(event, field string) Fault {
 	return Fault{Message: "Missing " + field + " in " + cutName(event)}
 }
 
-// WrongType refuses an event with a field of the wrong type; want is the right
-// one, such as "a string".
+// WrongType refuses an event with a field of the wrong type; want names the right
+// type, such as "a string".
 func WrongType(event, field, want string) Fault {
 	return Fault{Message: "Invalid " + field + " in " + cutName(event) + ": it must be " + want}
 }
 
-// UnsupportedEvent refuses an event that clients do not send.
+// UnsupportedEvent refuses an event that clients may not send.
 func UnsupportedEvent(event string) Fault {
 	return Fault{Message: "Unsupported event received on socket: '" + cutName(event) + "'"}
 }
 
-// InvalidChannelName refuses to subscribe to what cannot be a channel.
+// InvalidChannelName refuses a subscribe to an invalid name.
 func InvalidChannelName(channel string) Fault {
 	return Fault{Message: "Invalid channel name: " + cutName(channel), refusal: refusedRequest}
 }
 
-// ExistingSubscription refuses to subscribe twice.
+// ExistingSubscription refuses a second subscribe to the same channel.
 func ExistingSubscription(channel string) Fault {
 	return Fault{Message: "Existing subscription to channel " + cutName(channel), refusal: refusedRequest}
 }
 
-// NoSubscription refuses to unsubscribe from what is not subscribed to.
+// NoSubscription refuses an unsubscribe from a channel without a subscription.
 func NoSubscription(channel string) Fault {
 	return Fault{Message: "No current subscription to channel " + cutName(channel) + ", or subscription in progress"}
 }
 
-// TooManySubscriptions refuses one more subscription of a connection.
+// TooManySubscriptions refuses a subscribe beyond the limit of the connection.
 func TooManySubscriptions(limit int) Fault {
 	return Fault{
 		Message: "The connection has reached its maximum number of subscriptions (" + strconv.Itoa(limit) + ")",
@@ -171,23 +162,23 @@ func TooManySubscriptions(limit int) Fault {
 	}
 }
 
-// AuthRequired refuses to subscribe without a signature.
+// AuthRequired refuses a subscribe without a signature.
 func AuthRequired(channel string) Fault {
 	return Fault{Message: "Auth info required to subscribe to " + cutName(channel)}
 }
 
-// InvalidSignature refuses a signature that is not that of signed.
+// InvalidSignature refuses a signature of anything but the text signed.
 func InvalidSignature(signed, got string) Fault {
 	return Fault{Message: "Invalid signature: Expected HMAC SHA256 hex digest of " +
 		cut(signed, maxQuotedSigned) + ", but got " + cutName(got)}
 }
 
-// NotSignedIn refuses a user's own channel to anyone else.
+// NotSignedIn refuses a subscribe to a user's own channel by anybody else.
 func NotSignedIn(channel string) Fault {
 	return Fault{Message: "Not signed in as the user of channel " + cutName(channel)}
 }
 
-// ChannelDataRequired refuses to join a presence channel without saying who.
+// ChannelDataRequired refuses a subscribe to a presence channel without channel_data.
 func ChannelDataRequired(channel string) Fault {
 	return Fault{
 		Message: cutName(channel) + " is a presence channel and subscription must include channel_data",
@@ -195,7 +186,7 @@ func ChannelDataRequired(channel string) Fault {
 	}
 }
 
-// ChannelDataTooLarge refuses a member larger than limit bytes.
+// ChannelDataTooLarge refuses channel_data of more than limit bytes.
 func ChannelDataTooLarge(channel string, limit int) Fault {
 	return Fault{
 		Message: "The channel_data for " + cutName(channel) + " exceeds the allowed maximum (" + strconv.Itoa(limit) + " bytes)",
@@ -208,7 +199,7 @@ func BadChannelData() Fault {
 	return Fault{Message: "channel_data supplied to presence subscription is invalid - it must be a JSON object", refusal: refusedRequest}
 }
 
-// BadUserID refuses channel_data that does not say who joins.
+// BadUserID refuses channel_data without a user_id.
 func BadUserID() Fault {
 	return Fault{Message: "channel_data supplied to presence subscription is invalid - it must contain a non-empty user_id", refusal: refusedRequest}
 }
@@ -229,7 +220,7 @@ func BadUserInfo() Fault {
 	}
 }
 
-// PresenceFull refuses one member more than limit.
+// PresenceFull refuses a member beyond the limit of the channel.
 func PresenceFull(channel string, limit int) Fault {
 	return Fault{
 		Message: "Presence channel " + cutName(channel) + " has reached its maximum number of members (" + strconv.Itoa(limit) + ")",
@@ -237,22 +228,24 @@ func PresenceFull(channel string, limit int) Fault {
 	}
 }
 
-// ClientEventsDisabled refuses a client event of an app that does not have them.
+// ClientEventsDisabled refuses a client event of an app that does not allow them.
 func ClientEventsDisabled() Fault {
 	return Fault{Message: "To send client events, you must enable this feature in the settings of the app"}
 }
 
-// ClientEventNotSubscribed refuses a client event from outside the channel.
+// ClientEventNotSubscribed refuses a client event of a connection that is not
+// subscribed to the channel.
 func ClientEventNotSubscribed(channel string) Fault {
 	return Fault{Message: "Client event rejected: no current subscription to channel " + cutName(channel)}
 }
 
-// ClientEventOnPublic refuses a client event on a channel that anybody can join.
+// ClientEventOnPublic refuses a client event on a public channel.
 func ClientEventOnPublic(channel string) Fault {
 	return Fault{Message: "Client event rejected: only supported on private and presence channels, not on " + cutName(channel)}
 }
 
-// ClientEventOnEncrypted refuses a client event that would go unencrypted.
+// ClientEventOnEncrypted refuses a client event on an encrypted channel: it would be
+// relayed unencrypted.
 func ClientEventOnEncrypted(channel string) Fault {
 	return Fault{Message: "Client event rejected: not supported on encrypted channel " + cutName(channel)}
 }
@@ -267,30 +260,30 @@ func ClientEventNameTooLong(limit int) Fault {
 	return Fault{Message: "Client event rejected: the event name exceeds " + strconv.Itoa(limit) + " characters"}
 }
 
-// ClientEventRate drops a client event that comes too soon.
+// ClientEventRate refuses a client event over the rate limit.
 func ClientEventRate() Fault {
 	return Fault{Code: CodeClientEventRate, Message: "Client event rejected due to rate limit"}
 }
 
 // InvalidUserSignature refuses a signin with a wrong signature. The connection
-// stays.
+// stays open.
 func InvalidUserSignature(signed, got string) Fault {
 	f := InvalidSignature(signed, got)
 	f.Code = CodeUnauthorized
 	return f
 }
 
-// BadUserData refuses a signin whose user_data is not as it must be.
+// BadUserData refuses a signin with invalid user_data.
 func BadUserData(why string) Fault {
 	return Fault{Code: CodeUnauthorized, Message: "Invalid user_data: " + why}
 }
 
-// OtherUser refuses to sign in a connection that is another user's already.
+// OtherUser refuses a signin of a connection that is signed in as another user.
 func OtherUser() Fault {
 	return Fault{Code: CodeUnauthorized, Message: "Connection is already signed in as a different user"}
 }
 
-// WatchlistLimit tells that only the first limit ids of a watchlist count.
+// WatchlistLimit warns that only the first limit ids of a watchlist are used.
 func WatchlistLimit(limit int) Fault {
 	return Fault{
 		Code:    CodeWatchlistLimit,

@@ -11,8 +11,8 @@ type Param struct {
 	Value string
 }
 
-// Params are the parameters of a query, sorted by key; those of one key stay in
-// the order in which they came.
+// Params are the parameters of a query, sorted by key; those of one key keep their
+// order.
 type Params []Param
 
 // Get returns the value of the parameter, "" when there is none. Of an array,
@@ -30,14 +30,14 @@ func (p Params) Get(name string) string {
 	return strings.Join(list, ",")
 }
 
-// Has reports whether the parameter is there, even if it is empty.
+// Has reports whether the query has the parameter, even if it is empty.
 func (p Params) Has(name string) bool {
 	return slices.ContainsFunc(p, func(param Param) bool {
 		return param.Key == name || isElement(param.Key, name)
 	})
 }
 
-// isElement holds for name[] and name[0].
+// isElement reports whether key is an element of the array: name[] or name[0].
 func isElement(key, name string) bool {
 	index, ok := strings.CutPrefix(key, name)
 	return ok && strings.HasPrefix(index, "[") && strings.HasSuffix(index, "]")
@@ -52,8 +52,8 @@ const (
 	paramMD5       = "body_md5"
 )
 
-// Extraneous returns the names of the parameters beyond those that authenticate
-// the request, without brackets and repetitions.
+// Extraneous returns the names of all other parameters than those that authenticate
+// the request, each once and without brackets.
 func (p Params) Extraneous() []string {
 	var names []string
 	for _, param := range p {
@@ -69,8 +69,8 @@ func (p Params) Extraneous() []string {
 	return names
 }
 
-// decoding is a way to read the values of a query: SDKs differ in how they
-// write them, and the signature covers the values.
+// decoding is a way to decode the values of a query. SDKs encode them differently,
+// and the signature covers the decoded values.
 type decoding uint8
 
 const (
@@ -79,7 +79,7 @@ const (
 	decodeNothing                 // pusher-http-go sends what it has signed, unescaped
 )
 
-// parseQuery reads any query: nothing is an error.
+// parseQuery reads any query; no query is an error.
 func parseQuery(raw string, how decoding) Params {
 	params := make(Params, 0, strings.Count(raw, "&")+1)
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -96,7 +96,7 @@ func parseQuery(raw string, how decoding) Params {
 	return params
 }
 
-// decodeValue undoes what can be undone; an incomplete escape stays as it is.
+// decodeValue decodes the escapes; an incomplete escape stays as it is.
 func decodeValue(s string, how decoding) string {
 	if how == decodeNothing || !strings.ContainsAny(s, "%+") {
 		return s
@@ -125,7 +125,7 @@ func fromHex(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// appendSigned appends the parameters as they are signed: sorted, not escaped,
+// appendSigned appends the signed form of the parameters: sorted, not escaped,
 // without the signature.
 func (p Params) appendSigned(dst []byte) []byte {
 	first := true
@@ -142,7 +142,7 @@ func (p Params) appendSigned(dst []byte) []byte {
 	return dst
 }
 
-// collapsed returns the parameters with each array as one of its name, the
+// collapsed returns the parameters with each array turned into one parameter, its
 // values joined by commas: pusher-http-php signs that and sends name[0].
 func (p Params) collapsed() Params {
 	out := make(Params, 0, len(p))

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"crypto/md5"
+	"crypto/subtle"
 	"encoding/hex"
 	"net/url"
 	"strconv"
@@ -23,19 +24,20 @@ func unauthorized(text string) RequestError { return RequestError{Status: 401, T
 // authVersion is the version of the signature of requests.
 const authVersion = "1.0"
 
-// timestampWindow is by how much a request's timestamp must be nearer to now, in
-// seconds.
+// timestampWindow is the number of seconds by which a request's timestamp must
+// differ less from now.
 const timestampWindow = 600
 
-// Request is a request to the REST API. It is not safe for concurrent use.
+// Request is the head of a request to the REST API. Its signature covers the query,
+// and through the parameter body_md5 the body, so that a server can check who sends
+// a request before it reads the body. It is not safe for concurrent use.
 type Request struct {
 	Method   string
 	Path     string // decoded
 	RawPath  string // as it was sent; "" when it is the usual encoding of Path
 	RawQuery string
-	Body     []byte
 
-	params Params // by the decoding that the signature has proven, once it has
+	params Params // in the decoding that the signature proves, after Verify
 }
 
 // Params returns the parameters of the query. After Verify they are those that
@@ -50,8 +52,8 @@ func (r *Request) Params() Params {
 // AuthKey returns the key of the app that the request says it comes from.
 func (r *Request) AuthKey() string { return r.Params().Get(paramKey) }
 
-// Verify checks version, timestamp, the digest of the body and the signature, in
-// this order. The error is a RequestError with status 401.
+// Verify checks the version, the timestamp and the signature, in this order. The
+// error is a RequestError with status 401. CheckBody checks the body afterwards.
 func (r *Request) Verify(secret string, now time.Time) error {
 	p := r.Params()
 	if !p.Has(paramKey) {
@@ -67,10 +69,31 @@ func (r *Request) Verify(secret string, now time.Time) error {
 	if err := checkTimestamp(p.Get(paramTimestamp), now); err != nil {
 		return err
 	}
-	if err := checkMD5(p, r.Body); err != nil {
-		return err
-	}
 	return r.checkSignature(secret)
+}
+
+// CoversBody reports whether the request has a digest of a body. A request without
+// one must not have a body.
+func (r *Request) CoversBody() bool { return r.Params().Get(paramMD5) != "" }
+
+// CheckBody compares the body with the digest that the signature covers. Call it
+// after Verify. The error is a RequestError with status 401. A digest of an empty
+// body passes, which pusher-http-python sends with every GET.
+func (r *Request) CheckBody(body []byte) error {
+	got := r.Params().Get(paramMD5)
+	if got == "" {
+		if len(body) == 0 {
+			return nil
+		}
+		return unauthorized("Missing parameter: body_md5") // nothing authenticates the body
+	}
+	sum := md5.Sum(body)
+	var want [2 * md5.Size]byte
+	hex.Encode(want[:], sum[:])
+	if subtle.ConstantTimeCompare([]byte(strings.ToLower(got)), want[:]) != 1 {
+		return unauthorized("Invalid body_md5: the body has " + string(want[:]) + ", but you sent " + strconv.Quote(cutName(got)))
+	}
+	return nil
 }
 
 func checkTimestamp(text string, now time.Time) error {
@@ -92,27 +115,8 @@ func formatTime(seconds int64) string {
 	return time.Unix(seconds, 0).UTC().Format(time.RFC3339)
 }
 
-// checkMD5 lets a digest of an empty body pass, which pusher-http-python sends
-// with every GET.
-func checkMD5(p Params, body []byte) error {
-	got := p.Get(paramMD5)
-	if got == "" {
-		if len(body) == 0 {
-			return nil
-		}
-		return unauthorized("Missing parameter: body_md5")
-	}
-	sum := md5.Sum(body)
-	var want [2 * md5.Size]byte
-	hex.Encode(want[:], sum[:])
-	if strings.ToLower(got) != string(want[:]) {
-		return unauthorized("Invalid body_md5: the body has " + string(want[:]) + ", but you sent " + strconv.Quote(cutName(got)))
-	}
-	return nil
-}
-
 // checkSignature tries the ways in which SDKs build the string to sign, the
-// usual one first. What the signature proves is what Params returns from then on.
+// usual one first. From then on Params returns what the signature proves.
 func (r *Request) checkSignature(secret string) error {
 	signature := r.params.Get(paramSignature)
 	var scratch [512]byte
@@ -130,8 +134,8 @@ func (r *Request) checkSignature(secret string) error {
 		strconv.Quote(cutName(signature)))
 }
 
-// findSigned returns the parameters of the first unusual way that the signature
-// proves, nil if there is none.
+// findSigned returns the parameters of the first unusual way that gives this
+// signature, nil if there is none.
 func (r *Request) findSigned(secret, signature string) Params {
 	verbatim := parseQuery(r.RawQuery, decodeNothing)
 	candidates := []struct {
@@ -159,8 +163,8 @@ func (r *Request) findSigned(secret, signature string) Params {
 	return nil
 }
 
-// paths returns the path as it may have been signed: SDKs sign it as they have
-// it, and some HTTP clients escape it afterwards.
+// paths returns the forms of the path that may have been signed: SDKs sign the path
+// that they have, and some HTTP clients escape it afterwards.
 func (r *Request) paths() []string {
 	raw := r.RawPath
 	if raw == "" {
@@ -172,8 +176,8 @@ func (r *Request) paths() []string {
 	return []string{r.Path, raw}
 }
 
-// withoutSignature returns the query as pusher-http-go signs it: what it sends,
-// though a value with an & has torn it apart.
+// withoutSignature returns the query as pusher-http-go signs it: exactly as it is
+// sent, even if a value with an & looks like two parameters.
 func withoutSignature(raw string) []byte {
 	out := make([]byte, 0, len(raw))
 	for pair := range strings.SplitSeq(raw, "&") {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,15 +16,15 @@ const vectorBody = `{"name":"foo","channels":["project-3"],"data":"{\"some\":\"d
 
 func TestVerifyVectors(t *testing.T) {
 	tests := []struct {
-		name, secret string
-		request      Request
-		at           int64
+		name, secret, body string
+		request            Request
+		at                 int64
 	}{
-		{"POST", vectorSecret, Request{
-			Method: "POST", Path: "/apps/3/events", Body: []byte(vectorBody),
+		{"POST", vectorSecret, vectorBody, Request{
+			Method: "POST", Path: "/apps/3/events",
 			RawQuery: "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0&body_md5=ec365a775a4cd0599faeb73354201b6f&auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c",
 		}, 1353088179},
-		{"GET", "4bf35003e819bb138249", Request{
+		{"GET", "4bf35003e819bb138249", "", Request{
 			Method: "GET", Path: "/apps/102015/channels",
 			RawQuery: "auth_key=d41a439c438a100756f5&auth_timestamp=1427034994&auth_version=1.0&filter_by_prefix=presence-&info=user_count&auth_signature=4d8a02edcc8a758b0162cd6da690a9a45fb8ae326a276dca1e06a0bc42796c11",
 		}, 1427034994},
@@ -31,6 +32,9 @@ func TestVerifyVectors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := tt.request.Verify(tt.secret, time.Unix(tt.at, 0)); err != nil {
+				t.Error(err)
+			}
+			if err := tt.request.CheckBody([]byte(tt.body)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -123,20 +127,11 @@ func TestVerifyMethodCase(t *testing.T) {
 }
 
 func TestVerifyRefuses(t *testing.T) {
-	const (
-		md5OfVector = "ec365a775a4cd0599faeb73354201b6f"
-		md5OfEmpty  = "d41d8cd98f00b204e9800998ecf8427e"
-		path        = "/apps/3/events"
-	)
+	const path = "/apps/3/events"
 	upperCase := signed("GET", path, authQuery, authQuery)
 	upperCase.RawQuery = authQuery + "&auth_signature=" + strings.ToUpper(Sign(vectorSecret, "GET\n"+path+"\n"+authQuery))
 	tampered := signed("GET", path, authQuery, authQuery)
 	tampered.RawQuery += "&info=user_count"
-	withBody := func(query, body string) *Request {
-		r := signed("POST", path, query, query)
-		r.Body = []byte(body)
-		return r
-	}
 	sign := func(query string) *Request { return signed("GET", path, query, query) }
 	tests := []struct {
 		name    string
@@ -152,12 +147,6 @@ func TestVerifyRefuses(t *testing.T) {
 		{"oldest timestamp of all", sign("auth_key=k&auth_timestamp=-9223372036854775808&auth_version=1.0"), "Timestamp expired: Given timestamp ("},
 		{"timestamp of 1970", sign("auth_key=k&auth_timestamp=0&auth_version=1.0"),
 			"Timestamp expired: Given timestamp (1970-01-01T00:00:00Z) not within 600s of server time (2012-11-16T17:49:39Z)"},
-		{"no body_md5", withBody(authQuery, vectorBody), "Missing parameter: body_md5"},
-		{"empty body_md5", withBody(authQuery+"&body_md5=", vectorBody), "Missing parameter: body_md5"},
-		{"body_md5 of nothing", withBody(authQuery+"&body_md5="+md5OfEmpty, vectorBody),
-			"Invalid body_md5: the body has " + md5OfVector + `, but you sent "` + md5OfEmpty + `"`},
-		{"body changed", withBody(authQuery+"&body_md5="+md5OfVector, vectorBody+" "), "Invalid body_md5: the body has "},
-		{"body removed", withBody(authQuery+"&body_md5="+md5OfVector, ""), "Invalid body_md5: the body has " + md5OfEmpty},
 		{"upper case", upperCase, "Invalid signature: you should have sent HmacSHA256Hex("},
 		{"parameter added", tampered, "Invalid signature: you should have sent HmacSHA256Hex("},
 		{"no signature", &Request{Method: "GET", Path: path, RawQuery: authQuery},
@@ -182,23 +171,79 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-func TestVerifyBodyDigest(t *testing.T) {
-	const md5OfEmpty = "d41d8cd98f00b204e9800998ecf8427e"
+const (
+	md5OfVector = "ec365a775a4cd0599faeb73354201b6f"
+	md5OfEmpty  = "d41d8cd98f00b204e9800998ecf8427e"
+)
+
+// withDigest returns a signed request with the digest of some body.
+func withDigest(digest string) *Request {
+	query := authQuery
+	if digest != "-" {
+		query += "&body_md5=" + digest
+	}
+	return signed("POST", "/apps/3/events", query, query)
+}
+
+func TestCheckBody(t *testing.T) {
 	tests := []struct {
-		name, digest, body string
+		name, digest, body string // digest "-": no such parameter
+		covers             bool
 	}{
-		{"GET of python", md5OfEmpty, ""},
-		{"upper case", "EC365A775A4CD0599FAEB73354201B6F", vectorBody},
+		{"its digest", md5OfVector, vectorBody, true},
+		{"its digest in upper case", strings.ToUpper(md5OfVector), vectorBody, true},
+		{"GET of python", md5OfEmpty, "", true},
+		{"no body and no digest", "-", "", false},
+		{"no body and an empty digest", "", "", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			query := authQuery + "&body_md5=" + tt.digest
-			r := signed("GET", "/apps/3/channels", query, query)
-			r.Body = []byte(tt.body)
+			r := withDigest(tt.digest)
 			if err := r.Verify(vectorSecret, verifyTime); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.CoversBody(); got != tt.covers {
+				t.Errorf("CoversBody: got %t, want %t", got, tt.covers)
+			}
+			if err := r.CheckBody([]byte(tt.body)); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestCheckBodyRefuses(t *testing.T) {
+	tests := []struct {
+		name, digest, body, want string
+	}{
+		{"no digest", "-", vectorBody, "Missing parameter: body_md5"},
+		{"empty digest", "", vectorBody, "Missing parameter: body_md5"},
+		{"digest of nothing", md5OfEmpty, vectorBody,
+			"Invalid body_md5: the body has " + md5OfVector + `, but you sent "` + md5OfEmpty + `"`},
+		{"body changed", md5OfVector, vectorBody + " ", "Invalid body_md5: the body has "},
+		{"body removed", md5OfVector, "", "Invalid body_md5: the body has " + md5OfEmpty},
+		{"longer than a digest", md5OfVector + "00", vectorBody, "Invalid body_md5: the body has "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := withDigest(tt.digest)
+			if err := r.Verify(vectorSecret, verifyTime); err != nil {
+				t.Fatalf("the signature does not depend on the body, but: %v", err)
+			}
+			var re RequestError
+			if err := r.CheckBody([]byte(tt.body)); !errors.As(err, &re) || re.Status != 401 || !strings.HasPrefix(re.Text, tt.want) {
+				t.Errorf("got %v, want 401 %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestDigestIsSigned changes the digest of a signed request.
+func TestDigestIsSigned(t *testing.T) {
+	r := withDigest(md5OfVector)
+	r.RawQuery = strings.Replace(r.RawQuery, md5OfVector, md5OfEmpty, 1)
+	if err := r.Verify(vectorSecret, verifyTime); err == nil {
+		t.Error("accepted with the digest of another body")
 	}
 }
 
@@ -229,6 +274,9 @@ func TestVerifyTextIsBounded(t *testing.T) {
 			t.Errorf("%.60s…: got %v of %d bytes", query, err != nil, len(err.Error()))
 		}
 	}
+	if err := withDigest(long).CheckBody(nil); err == nil || len(err.Error()) > maxQuotedSigned {
+		t.Errorf("a long digest: got %v of %d bytes", err != nil, len(err.Error()))
+	}
 }
 
 func TestExtraneous(t *testing.T) {
@@ -256,8 +304,11 @@ func TestSignRequest(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			query := SignRequest(tt.method, tt.path, tt.params, []byte(tt.body), vectorKey, vectorSecret, verifyTime)
-			r := Request{Method: tt.method, Path: tt.path, RawQuery: query, Body: []byte(tt.body)}
+			r := Request{Method: tt.method, Path: tt.path, RawQuery: query}
 			if err := r.Verify(vectorSecret, verifyTime); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.CheckBody([]byte(tt.body)); err != nil {
 				t.Fatal(err)
 			}
 			for name, want := range tt.params {
@@ -277,7 +328,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("GET", "/apps/3/channels", authQuery+"&info[]=a&info[]=b%", []byte(""))
 	f.Add("POST", "/a b", "&&=&a=b=c&%41+=%zz", []byte("{}"))
 	f.Fuzz(func(t *testing.T, method, path, query string, body []byte) {
-		r := Request{Method: method, Path: path, RawQuery: query, Body: body}
+		r := Request{Method: method, Path: path, RawQuery: query}
 		re := RequestError{}
 		if err := r.Verify(vectorSecret, verifyTime); !errors.As(err, &re) || re.Status != 401 {
 			t.Fatalf("%q: got %v, want 401", query, err)
@@ -291,10 +342,16 @@ func FuzzVerify(f *testing.F) {
 			}
 		}
 		params := map[string]string{"q": query, "p": path}
-		signed := Request{Method: method, Path: path, Body: body,
+		signed := Request{Method: method, Path: path,
 			RawQuery: SignRequest(method, path, params, body, "k", vectorSecret, verifyTime)}
 		if err := signed.Verify(vectorSecret, verifyTime); err != nil {
 			t.Fatalf("signed by us: %v", err)
+		}
+		if err := signed.CheckBody(body); err != nil {
+			t.Fatalf("digest by us: %v", err)
+		}
+		if err := signed.CheckBody(append(slices.Clone(body), 'x')); err == nil {
+			t.Fatal("another body is accepted")
 		}
 		if got := signed.Params().Get("q"); got != query {
 			t.Fatalf("q: got %q, want %q", got, query)
@@ -327,8 +384,11 @@ func BenchmarkVerify(b *testing.B) {
 	body := []byte(vectorBody)
 	b.ReportAllocs()
 	for b.Loop() {
-		r := Request{Method: "POST", Path: "/apps/3/events", RawQuery: query, Body: body}
+		r := Request{Method: "POST", Path: "/apps/3/events", RawQuery: query}
 		if err := r.Verify(vectorSecret, verifyTime); err != nil {
+			b.Fatal(err)
+		}
+		if err := r.CheckBody(body); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -29,13 +29,8 @@ func Sign(secret, text string) string {
 	return string(appendMAC(make([]byte, 0, macLen), secret, []byte(text)))
 }
 
-// SignWebhook returns the signature of a webhook's body.
-func SignWebhook(secret string, body []byte) string {
-	return string(appendMAC(make([]byte, 0, macLen), secret, body))
-}
-
-// ChannelStringToSign returns what the application signs to let a connection
-// subscribe. The channel data counts when there is any, byte for byte.
+// ChannelStringToSign returns the text that the application signs to allow a
+// subscribe. It includes the channel data, byte for byte, when there is any.
 func ChannelStringToSign(socketID, channel, channelData string) string {
 	if channelData == "" {
 		return socketID + ":" + channel
@@ -43,7 +38,7 @@ func ChannelStringToSign(socketID, channel, channelData string) string {
 	return socketID + ":" + channel + ":" + channelData
 }
 
-// UserStringToSign returns what the application signs to sign a user in.
+// UserStringToSign returns the text that the application signs to allow a signin.
 func UserStringToSign(socketID, userData string) string {
 	return socketID + "::user::" + userData
 }
@@ -78,8 +73,8 @@ func CheckUserAuth(key, secret, auth, socketID, userData string) error {
 	return nil
 }
 
-// checkAuth checks {key}:{signature}, and returns what to show of it when it is
-// wrong: the signature alone when only that is.
+// checkAuth checks {key}:{signature}. got is the wrong part, for the error: the
+// signature, or all of auth when the key is wrong.
 func checkAuth(key, secret, auth, signed string) (got string, ok bool) {
 	gotKey, signature, _ := strings.Cut(auth, ":")
 	if gotKey != key {

@@ -10,6 +10,7 @@ const (
 	finText  = 0x81
 	finClose = 0x88
 	finPing  = 0x89
+	finPong  = 0x8a
 
 	len16 = 126 // the length follows in two bytes
 	len64 = 127 // the length follows in eight bytes
@@ -62,6 +63,12 @@ var pingFrame = [...]byte{finPing, 0}
 // PingFrame returns a ping frame. All callers share its bytes, which must not be
 // changed.
 func PingFrame() []byte { return pingFrame[:] }
+
+// AppendPongFrame appends the answer to a ping with the payload, which is at most
+// 125 bytes, as a FramePing's is.
+func AppendPongFrame(dst, payload []byte) []byte {
+	return append(append(dst, finPong, byte(len(payload))), payload...)
+}
 
 // PayloadOf returns the payload of a whole frame of a server, nil if it is none.
 // It shares the frame's bytes.

@@ -73,6 +73,16 @@ func TestPingFrame(t *testing.T) {
 	}
 }
 
+func TestPongFrame(t *testing.T) {
+	if got := AppendPongFrame([]byte("x"), nil); !bytes.Equal(got, []byte{'x', 0x8a, 0}) {
+		t.Errorf("empty: got % x, want 78 8a 00", got)
+	}
+	longest := bytes.Repeat([]byte("p"), 125)
+	if got := AppendPongFrame(nil, longest); !bytes.Equal(got, append([]byte{0x8a, 125}, longest...)) {
+		t.Errorf("longest: got % x", got)
+	}
+}
+
 func TestPayloadOfNoFrame(t *testing.T) {
 	tests := []struct {
 		name  string

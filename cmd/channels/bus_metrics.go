@@ -6,7 +6,7 @@ import (
 	"channels/hub/redisbus"
 )
 
-// busMetric is one thing that is known of the node's part in the cluster.
+// busMetric is one metric of the node's part in the cluster.
 type busMetric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -25,9 +25,9 @@ func busMetrics() []busMetric {
 			}
 			return 0
 		}),
-		made("canary_age_seconds", "Age of the oldest of the last signs of life that came by each connection to Redis.", gauge,
+		made("canary_age_seconds", "Time since something came by the quietest connection to Redis.", gauge,
 			func(s redisbus.Stats) float64 { return s.CanaryAge.Seconds() }),
-		made("lag_seconds", "Time from Redis's taking the last message to this node's having it.", gauge,
+		made("lag_seconds", "Time that the last message took from Redis to this node.", gauge,
 			func(s redisbus.Stats) float64 { return s.Lag.Seconds() }),
 		made("publish_seconds", "Time that the last publish took.", gauge,
 			func(s redisbus.Stats) float64 { return s.Publish.Seconds() }),
@@ -35,17 +35,17 @@ func busMetrics() []busMetric {
 			func(s redisbus.Stats) float64 { return float64(s.Messages) }),
 		made("received_bytes_total", "Bytes of messages that came from Redis.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Bytes) }),
-		made("reconnects_total", "Connections by which messages come that had to be replaced.", counter,
+		made("reconnects_total", "Connections for messages that had to be replaced.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Reconnects) }),
-		made("gaps_total", "Breaks, by partition, after which messages had been missed.", counter,
+		made("gaps_total", "Breaks, per partition, in which messages were missed.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Gaps) }),
 		made("refilled_total", "Missed messages that were read from the log.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Refilled) }),
-		made("lost_total", "Breaks, by partition, that were too long for the log, so that sockets were closed.", counter,
+		made("lost_total", "Breaks, per partition, that were too long for the log, so that connections were closed.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Lost) }),
-		made("fences_total", "Times that this node was declared dead by the others.", counter,
+		made("fences_total", "Times that the other nodes declared this node dead.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Fences) }),
-		made("doubts_total", "Times that Redis had lost something, and was told again.", counter,
+		made("doubts_total", "Times that Redis had lost data, which this node then restored.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Doubts) }),
 		made("unknown_publishes_total", "Publishes answered 503 that may have gone out.", counter,
 			func(s redisbus.Stats) float64 { return float64(s.Unknown) }),
@@ -54,7 +54,7 @@ func busMetrics() []busMetric {
 	}
 }
 
-// busCollector shows a bus on /metrics.
+// busCollector shows the counters of a bus on /metrics.
 type busCollector struct {
 	bus     *redisbus.Bus
 	metrics []busMetric

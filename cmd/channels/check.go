@@ -4,6 +4,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
+
+	"channels/hub"
 )
 
 // developmentSecret is the default of an app's secret.
@@ -11,11 +15,36 @@ const developmentSecret = "app-secret"
 
 // check looks at settings that depend on each other.
 func (l *loader) check() {
-	s := &l.settings
 	l.checkApps()
+	l.checkLimits()
 	l.checkListeners()
 	l.checkTLS()
-	s.DevelopmentApp = len(s.Apps) == 1 && s.Apps[0].Secret == developmentSecret
+}
+
+// checkLimits refuses limits of which one makes another useless.
+func (l *loader) checkLimits() {
+	s := &l.settings
+	node := &s.Limits
+	if node.MaxQueueBytes > 0 && node.MaxQueueBytes < node.MaxQueueBytesPerConnection {
+		l.mistake("limits.max_queue_bytes", strconv.Itoa(node.MaxQueueBytes),
+			fmt.Sprintf("must be at least limits.max_queue_bytes_per_connection, which is %d", node.MaxQueueBytesPerConnection))
+	}
+	for i, app := range s.Apps {
+		field := func(name string) string { return fmt.Sprintf("apps[%d].%s", i, name) }
+		if node.MaxRequestBytes > 0 && node.MaxRequestBytes < app.MaxEventBytes {
+			l.mistake(field("max_event_bytes"), strconv.Itoa(app.MaxEventBytes),
+				fmt.Sprintf("such an event does not fit in a request: limits.max_request_bytes is %d", node.MaxRequestBytes))
+		}
+		if app.CommandsPerSecond > 0 && app.ClientEventsPerSecond > app.CommandsPerSecond {
+			l.mistake(field("client_events_per_second"), strconv.Itoa(app.ClientEventsPerSecond),
+				fmt.Sprintf("must be at most commands_per_second, which is %d and counts client events too", app.CommandsPerSecond))
+		}
+	}
+}
+
+// hasPublicSecret says whether an app has the secret for development.
+func hasPublicSecret(apps []hub.App) bool {
+	return slices.ContainsFunc(apps, func(app hub.App) bool { return app.Secret == developmentSecret })
 }
 
 func (l *loader) checkApps() {
@@ -40,15 +69,15 @@ func (l *loader) checkListeners() {
 	if _, port, err := net.SplitHostPort(s.Listen); err == nil && port != "0" && s.Listen == s.OpsListen {
 		l.mistake("ops_listen", shownValue(s.OpsListen), "must differ from listen")
 	}
+	if s.ProxyProtocol && len(s.TrustedProxies) == 0 {
+		l.mistake("proxy_protocol", "true", "needs trusted_proxies: connections of others are closed")
+	}
 	if loopback(s.Listen) {
 		return
 	}
-	for _, app := range s.Apps {
-		if app.Secret == developmentSecret {
-			l.mistake("listen", shownValue(s.Listen),
-				"the secret for development is public, so set a secret of your own, or listen on a loopback address")
-			return
-		}
+	if hasPublicSecret(s.Apps) {
+		l.mistake("listen", shownValue(s.Listen),
+			"the secret for development is public, so set a secret of your own, or listen on a loopback address")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -212,6 +213,7 @@ type service struct {
 	Image string
 	Build struct {
 		Context, Target string
+		Args            map[string]string
 	}
 	Environment map[string]string
 	Command     []string
@@ -265,6 +267,9 @@ func checkService(t *testing.T, c compose, s service, stages map[string]*stage) 
 	if s.Image == "" && (s.Build.Context != "." || stages[s.Build.Target] == nil) {
 		t.Errorf("built from %+v, which is no stage", s.Build)
 	}
+	if s.Image == "" && (s.Build.Args["VERSION"] != "${VERSION:-}" || !slices.Contains(stages["build"].lines, `ARG VERSION=""`)) {
+		t.Errorf("built with %v, without the version", s.Build.Args)
+	}
 	for other, how := range s.DependsOn {
 		needed, ok := c.Services[other]
 		if !ok {
@@ -301,22 +306,18 @@ func has[V any](m map[string]V, key string) bool {
 // checkNode has the server itself read what it would be told.
 func checkNode(t *testing.T, c compose, s service, image *stage) {
 	t.Helper()
-	known := map[string]bool{"CHANNELS_CONFIG": true}
-	for _, each := range serverSettings() {
-		known[each.envName("CHANNELS_")] = true
-	}
-	for _, each := range appSettings() {
-		known[each.envName("CHANNELS_APP_")] = true
-	}
 	env := environmentOf(s, image)
-	for name := range env {
-		if !known[name] {
-			t.Errorf("%s is no setting", name)
+	for name, value := range env {
+		for _, stray := range strayVariables([]string{name + "=" + value}) {
+			t.Error(stray)
 		}
 	}
 	got, err := loadSettings(nil, func(name string) string { return env[name] })
 	if err != nil {
 		t.Errorf("the settings have mistakes: %v", err)
+	}
+	if got.Apps[0].MaxPresenceMembers != chatRoom(t) {
+		t.Errorf("a presence channel takes %d members, a room of the chat has %d", got.Apps[0].MaxPresenceMembers, chatRoom(t))
 	}
 	config, err := redisbus.ParseURL(got.Redis)
 	if err != nil || config.String() != "redis:6379" || !has(c.Services, "redis") {
@@ -325,6 +326,24 @@ func checkNode(t *testing.T, c compose, s service, image *stage) {
 	if _, err := exec.Command("go", "run", ".", "help").Output(); err != nil || image.health[1] != "health" {
 		t.Errorf("health check %v: %v", image.health, err)
 	}
+}
+
+// chatRoom is how many members a room of the chat may have.
+func chatRoom(t *testing.T) int {
+	t.Helper()
+	source, err := os.ReadFile("../../chatapp/model.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`MaxMembers +(?:int +)?= (\d+)`).FindSubmatch(source)
+	if found == nil {
+		t.Fatal("chatapp/model.go has no MaxMembers")
+	}
+	n, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func environmentOf(s service, image *stage) map[string]string {
@@ -379,11 +398,91 @@ func checkProxy(t *testing.T, c compose, stages map[string]*stage) {
 	text, _ := c.Configs["nginx"]["content"].(string)
 	port := portOf(t, stages["channels"].env["CHANNELS_LISTEN"])
 	for name, s := range c.Services {
-		if s.Build.Target == "channels" && !strings.Contains(text, fmt.Sprintf("server %s:%s;", name, port)) {
-			t.Errorf("the proxy does not know %s", name)
+		if s.Build.Target == "channels" && !strings.Contains(text, fmt.Sprintf("server %s:%s max_fails=0;", name, port)) {
+			t.Errorf("the proxy does not know %s, or counts it out for a while after one refused connect", name)
 		}
 	}
 	if !strings.Contains(text, "listen "+port+";") || !slices.Contains(c.Services["proxy"].Ports, port+":"+port) {
 		t.Errorf("the proxy does not listen on %s", port)
+	}
+}
+
+var (
+	nginxBlock = regexp.MustCompile("(?s)```nginx\n(.*?)```")
+	serverLine = regexp.MustCompile(`server [0-9a-z.]+:(\d+)`)
+)
+
+// TestProxyInDocuments wants every directive for nginx in the documents to be one
+// of docker-compose.yml, whose configuration is run by a test. Addresses differ.
+func TestProxyInDocuments(t *testing.T) {
+	composed, _ := parseCompose(t).Configs["nginx"]["content"].(string)
+	known := directives(strings.ReplaceAll(composed, "$$", "$"))
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for _, name := range append(documents, "../../README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range nginxBlock.FindAllStringSubmatch(string(text), -1) {
+			blocks++
+			for _, line := range directives(block[1]) {
+				if !slices.Contains(known, line) {
+					t.Errorf("%s: %q is not in docker-compose.yml", name, line)
+				}
+			}
+			for _, want := range []string{"server NODE:6001 max_fails=0;", "worker_connections 32768;", "worker_rlimit_nofile 65536;"} {
+				if !slices.Contains(directives(block[1]), want) {
+					t.Errorf("%s: nginx without %s", name, want)
+				}
+			}
+		}
+	}
+	if blocks == 0 {
+		t.Error("no document has a configuration for nginx")
+	}
+}
+
+// directives are the lines of a configuration without comments and addresses.
+func directives(config string) []string {
+	var all []string
+	for line := range strings.Lines(config) {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, serverLine.ReplaceAllString(line, "server NODE:$1"))
+		}
+	}
+	return all
+}
+
+// secretsFile is what docs/cluster.md has the reader write secrets to.
+var secretsFile = regexp.MustCompile(`(?m)openssl rand.* > (\S+)$`)
+
+// TestSecretsStayOutOfGitAndImages wants the file with the secrets to be ignored
+// by git and by docker build.
+func TestSecretsStayOutOfGitAndImages(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := secretsFile.FindSubmatch(doc)
+	if named == nil {
+		t.Fatal("docs/cluster.md writes its secrets nowhere")
+	}
+	for file, pattern := range map[string]string{".gitignore": string(named[1]), ".dockerignore": "**/" + string(named[1])} {
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		if !slices.Contains(lines, pattern) {
+			t.Errorf("%s does not ignore %s", file, pattern)
+		}
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "!") }) {
+			t.Errorf("%s has an exception, which may bring %s back", file, pattern)
+		}
 	}
 }

@@ -10,3 +10,12 @@ func connectionCeiling(files, configured int) int {
 	}
 	return ceiling
 }
+
+// maxRequestConnections bounds the connections that are no sockets, of which each
+// takes about 16 KiB.
+const maxRequestConnections = 4096
+
+// openConnections is how many connections the public listener has open at most,
+// sockets among them: what the open-file limit leaves. Fifty files and one in a
+// hundred are kept for the operator's listener, logs and Redis.
+func openConnections(files int) int { return max(files-files/100-50, 8) }

@@ -64,6 +64,7 @@ func TestImports(t *testing.T) {
 func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 	belongs := map[string][]string{
 		"github.com/coder/websocket":              {"channels/hub/transport", "channels/loadtest"},
+		"github.com/pires/go-proxyproto":          {"channels/hub/server"},
 		"github.com/redis/go-redis":               {"channels/hub/redisbus"},
 		"github.com/pusher/pusher-http-go":        {"channels/chatapp"},
 		"github.com/jackc/pgx":                    {"channels/chatapp"},
@@ -71,6 +72,7 @@ func TestDependenciesStayWhereTheyBelong(t *testing.T) {
 		"github.com/prometheus/client_golang":     {"channels/hub/ops", "channels/cmd/channels"},
 		"golang.org/x/time":                       {"channels/hub", "channels/chatapp", "channels/loadtest"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"channels/loadtest"},
+		"github.com/klauspost/compress":           {"channels/protocol"},
 		"go.yaml.in/yaml":                         {"channels/cmd/channels"},
 	}
 	for _, p := range goPackages(t) {

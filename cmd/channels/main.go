@@ -20,16 +20,16 @@ func main() {
 	if name, _ := commandOf(os.Args[1:]); name == "serve" {
 		scheduling.SlackenTimers()
 	}
-	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // run carries out one command until it is done or the process is told to end,
 // and returns the exit code. What went wrong is told on stderr.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := command(ctx, args, getenv, stdout, stderr)
+	err := command(ctx, args, environ, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "channels:", err)
 	}
@@ -63,7 +63,7 @@ func commandOf(args []string) (name string, rest []string) {
 }
 
 // command carries out one command.
-func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func command(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) error {
 	name, args := commandOf(args)
 	switch name {
 	case "help":
@@ -75,17 +75,33 @@ func command(ctx context.Context, args []string, getenv func(string) string, std
 	default:
 		return fmt.Errorf("unknown command %q: %w", name, errUsage)
 	}
-	s, err := loadSettings(args, getenv)
+	s, err := loadSettings(args, lookup(environ))
+	strays := strayVariables(environ)
 	if err != nil {
-		return err
+		return beside(err, strays)
 	}
 	switch name {
 	case "check-config":
+		for _, each := range strays {
+			fmt.Fprintln(stderr, each)
+		}
 		return writeSettings(stdout, s)
 	case "health":
 		return health(ctx, s, stdout)
 	}
-	return serve(ctx, s, newLogger(s, stderr))
+	return beside(serve(ctx, s, strays, newLogger(s, stderr)), strays)
+}
+
+// beside adds stray variables to an error, of which they may be the cause.
+func beside(err error, strays []strayVariable) error {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	for _, each := range strays {
+		all = append(all, each)
+	}
+	return errors.Join(all...)
 }
 
 func wantsHelp(args []string) bool {

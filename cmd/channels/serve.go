@@ -20,9 +20,11 @@ import (
 
 // serve runs the server until ctx ends, and then shuts it down within the grace
 // period.
-func serve(ctx context.Context, s Settings, log *slog.Logger) error {
+func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Logger) error {
+	defer surviveHangups(log)()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
+	open := openConnections(files)
 
 	metrics := ops.NewMetrics()
 	backend, err := openBackend(ctx, s, metrics, log)
@@ -60,33 +62,47 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) error {
 		Transport:           carrier,
 		Log:                 log,
 		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
-		Ready:               backend.ready,
-		Welcome:             welcomeApp(s),
+		TrustedProxies:      s.TrustedProxies,
+		ProxyProtocol:       s.ProxyProtocol,
+
+		MaxRequestConnections: min(open, maxRequestConnections),
+		MaxOpenConnections:    open,
+
+		Ready:        backend.ready,
+		PublicSecret: hasPublicSecret(s.Apps),
+		Welcome:      welcomeApp(s),
 	})
-	l, err := listen(ctx, s, log)
+	l, err := listen(ctx, s, front, log)
 	if err != nil {
 		return err
 	}
 	defer carrier.Close()
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
+	for _, each := range strays {
+		log.Warn("a variable of the environment is ignored", "variable", each)
+	}
 	backend.warn(log)
 	if limitErr != nil {
 		log.Warn("open-file limit not raised", "error", limitErr)
 	}
-	if welcomeApp(s) != nil {
+	switch {
+	case welcomeApp(s) != nil:
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
+	case hasPublicSecret(s.Apps):
+		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
-	n := node{engine: engine, carrier: carrier, front: front, ops: ops.Handler(metrics, front.Ready), log: log}
+	n := node{engine: engine, carrier: carrier, front: front, log: log,
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Profiles: s.OpsPprof})}
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 
-// welcomeApp returns the app that the welcome page shows: the one with the
-// credentials for development, on a listener that only this machine reaches.
+// welcomeApp returns the app that the welcome page shows: the only one, when it has
+// the secret for development. The listener has a loopback address then.
 func welcomeApp(s Settings) *hub.App {
-	if !s.DevelopmentApp || len(s.Apps) != 1 {
+	if len(s.Apps) != 1 || !hasPublicSecret(s.Apps) {
 		return nil
 	}
 	return &s.Apps[0]
@@ -99,32 +115,39 @@ type listeners struct {
 	ops    net.Listener // nil when switched off
 }
 
-func listen(ctx context.Context, s Settings, log *slog.Logger) (*listeners, error) {
-	// No TCP keep-alive: sockets are pinged, requests have time-outs, and the
-	// four options to set are calls that every new connection would pay for.
-	lc := net.ListenConfig{KeepAlive: -1}
-	public, err := lc.Listen(ctx, "tcp", s.Listen)
+func listen(ctx context.Context, s Settings, front *server.Server, log *slog.Logger) (*listeners, error) {
+	secure, err := tlsConfig(s.TLS, log)
+	if err != nil {
+		return nil, err
+	}
+	// No TCP keep-alive on the public listener: sockets are pinged, requests have
+	// time-outs, and every new connection would pay for four system calls.
+	public, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", s.Listen, err)
 	}
-	l := &listeners{public: public}
+	l := &listeners{public: front.Listener(public, secure)}
 	_, l.port, _ = net.SplitHostPort(public.Addr().String())
-	if s.TLS.CertFile != "" {
-		certificate, err := server.LoadCertificate(s.TLS.CertFile, s.TLS.KeyFile, log)
-		if err != nil {
-			_ = public.Close()
-			return nil, err
-		}
-		l.public = tls.NewListener(public, certificate.Config())
-	}
 	if s.OpsListen == "off" {
 		return l, nil
 	}
-	if l.ops, err = lc.Listen(ctx, "tcp", s.OpsListen); err != nil {
+	if l.ops, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.OpsListen); err != nil {
 		_ = public.Close()
 		return nil, fmt.Errorf("ops_listen %s: %w", s.OpsListen, err)
 	}
 	return l, nil
+}
+
+// tlsConfig returns nil when the public listener speaks plain HTTP.
+func tlsConfig(t TLS, log *slog.Logger) (*tls.Config, error) {
+	if t.CertFile == "" {
+		return nil, nil
+	}
+	certificate, err := server.LoadCertificate(t.CertFile, t.KeyFile, log)
+	if err != nil {
+		return nil, err
+	}
+	return certificate.Config(), nil
 }
 
 func (l *listeners) opsAddr() string {
@@ -146,7 +169,7 @@ type node struct {
 // run serves both listeners until ctx ends or one of them fails.
 func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error {
 	public := n.front.HTTPServer()
-	operator := &http.Server{Handler: n.ops, ReadHeaderTimeout: 10 * time.Second}
+	operator := ops.Server(n.ops, n.log)
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
 	if l.ops != nil {
@@ -158,7 +181,7 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 	case <-ctx.Done():
 	}
 	n.log.Info("shutting down", "sockets", n.engine.Connections(), "grace", grace)
-	err := n.shutDown(public, grace)
+	err := n.shutDown(public, l.public, grace)
 	_ = operator.Close()
 	if err != nil {
 		n.log.Warn("shut down with work left", "error", err)
@@ -168,19 +191,19 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 	return nil
 }
 
-// shutDown makes the node unready, gives balancers a tenth of the grace period
-// to notice, then takes no new sockets and closes those there are over what
-// remains.
-func (n *node) shutDown(public *http.Server, grace time.Duration) error {
+// shutDown makes the node unready, and gives balancers a tenth of the grace period
+// to notice, also when there are no sockets: publishers come through balancers too.
+// Then it takes no new sockets, closes those that there are over what remains, and
+// says farewell to those who make requests.
+func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
-	n.front.Leave()
-	if n.engine.Connections() > 0 {
-		time.Sleep(grace / 10)
-	}
+	n.front.StartDraining()
+	time.Sleep(grace / 10)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(transport.CloseGrace))
 	defer cancel()
-	n.front.Refuse()
+	n.front.CloseToSockets()
 	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	sayFarewell(listener, n.front.HasServed(), grace)
 	finished := public.Shutdown(ctx)
 	return errors.Join(drained, finished, n.carrier.Wait(ctx))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 type Settings struct {
 	Listen        string // address of the public listener
 	OpsListen     string // address of the operator's listener; "off" = none
+	OpsPprof      bool   // serve profiles to other machines too
+	SoketiMetrics bool   // show the metrics that Soketi has under its names too
 	Redis         string // URL; "" = one node, all in memory
 	ShutdownGrace time.Duration
 	LogLevel      slog.Level
@@ -21,7 +24,8 @@ type Settings struct {
 	Limits        Limits
 	Apps          []hub.App
 
-	DevelopmentApp bool // the only app is the one with the default credentials
+	TrustedProxies []netip.Prefix // believed about addresses and schemes of clients
+	ProxyProtocol  bool           // every public connection begins with a PROXY header
 }
 
 // TLS names the files of the certificate, in PEM form. Without them the public

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func TestDefaults(t *testing.T) {
 	if s.Listen != "127.0.0.1:6001" || s.OpsListen != "127.0.0.1:9601" || s.ShutdownGrace != 10*time.Second {
 		t.Errorf("got %+v", s)
 	}
-	if len(s.Apps) != 1 || !s.DevelopmentApp {
+	if len(s.Apps) != 1 || welcomeApp(s) == nil {
 		t.Fatalf("apps %+v, want the one for development", s.Apps)
 	}
 	app := s.Apps[0]
@@ -84,7 +85,7 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Apps) != 2 || s.DevelopmentApp || s.Limits.MaxQueueBytes != 1<<30 {
+	if len(s.Apps) != 2 || welcomeApp(s) != nil || s.Limits.MaxQueueBytes != 1<<30 {
 		t.Fatalf("got %+v", s)
 	}
 	one, two := s.Apps[0], s.Apps[1]
@@ -174,12 +175,28 @@ func TestMistakes(t *testing.T) {
 		"limits that are text":  {file: "limits: many\n", want: []string{"limits (line 1): must be a mapping"}},
 		"an empty key":          {file: "apps:\n  - {id: 1, key: '', secret: b}\n", want: []string{`apps[0].key: "": must be letters`}},
 		"a slash in an id":      {args: []string{"--app-id", "a/b"}, want: []string{"--app-id: a/b: must be"}},
+		"a step up as an id":    {args: []string{"--app-id", ".."}, want: []string{"--app-id: ..: must be"}},
+		"a line end in an id":   {args: []string{"--app-id", "a\nb"}, want: []string{"must be a number, or other text"}},
+		"no UTF-8 in an id":     {args: []string{"--app-id", "a\xff"}, want: []string{"must be a number, or other text"}},
 		"seconds that overflow": {env: map[string]string{"CHANNELS_APP_CACHE_TTL": "18446744074"}, want: []string{"CHANNELS_APP_CACHE_TTL: 18446744074: must be between 1s and 1000h"}},
 		"sizes that overflow": {
 			env:  map[string]string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES": "9007199254740993KiB", "CHANNELS_LIMITS_MAX_REQUEST_BYTES": "-9223372036854775808GiB"},
 			want: []string{"CHANNELS_LIMITS_MAX_QUEUE_BYTES: 9007199254740993KiB: must be a number", "CHANNELS_LIMITS_MAX_REQUEST_BYTES: -9223372036854775808GiB: must be at least 0"},
 		},
 		"one address for both": {args: []string{"--ops-listen", "127.0.0.1:6001"}, want: []string{"ops_listen: 127.0.0.1:6001: must differ from listen"}},
+		"limits that contradict each other": {
+			file: "limits:\n  max_queue_bytes: 2MiB\n  max_queue_bytes_per_connection: 3MiB\n  max_request_bytes: 8KiB\n" +
+				apps + ", max_event_bytes: 8192}\n  - {id: 2, key: two, secret: b, commands_per_second: 5}\n",
+			want: []string{
+				"limits.max_queue_bytes: 2097152: must be at least limits.max_queue_bytes_per_connection, which is 3145728",
+				"apps[1].max_event_bytes: 10240: such an event does not fit in a request: limits.max_request_bytes is 8192",
+				"apps[1].client_events_per_second: 10: must be at most commands_per_second, which is 5",
+			},
+		},
+		"PROXY headers of nobody": {
+			file: "proxy_protocol: true\ntrusted_proxies: []\n",
+			want: []string{"proxy_protocol: true: needs trusted_proxies"},
+		},
 		"what is not supported": {
 			file: apps + ", webhooks: []}\n",
 			want: []string{"apps[0].webhooks (line 2): webhooks are not supported"},
@@ -292,7 +309,7 @@ func TestCommands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			if code := run(t.Context(), test.args, environment(nil), &out, &errs); code != test.code {
+			if code := run(t.Context(), test.args, nil, &out, &errs); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if !strings.Contains(out.String(), test.want) || test.code != 0 && out.Len() > 0 {
@@ -334,7 +351,7 @@ func TestHelpIsWhole(t *testing.T) {
 // TestShownSettingsLoadAgain feeds check-config's output back in.
 func TestShownSettingsLoadAgain(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"check-config", "--app-key", "k"}, environment(nil), &out, &out); code != 0 {
+	if code := run(t.Context(), []string{"check-config", "--app-key", "k"}, nil, &out, &out); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out.String())
 	}
 	s, err := loadSettings([]string{"--config", configFile(t, out.String())}, environment(nil))
@@ -369,16 +386,14 @@ func TestDocumented(t *testing.T) {
 	for _, s := range appSettings() {
 		want(s.name, s.envName("CHANNELS_APP_"), s.fallback)
 	}
-	known := map[string]bool{"CHANNELS_CONFIG": true}
-	for _, s := range serverSettings() {
-		known[s.envName("CHANNELS_")] = true
-	}
-	for _, s := range appSettings() {
-		known[s.envName("CHANNELS_APP_")] = true
-	}
-	for _, name := range regexp.MustCompile(`CHANNELS_[A-Z_]*[A-Z]`).FindAllString(doc, -1) {
-		if !known[name] {
-			t.Errorf("%s is documented and is no setting", name)
+	for line := range strings.Lines(doc) {
+		if strings.Contains(line, "is not a setting") || strings.Contains(line, "Kubernetes") {
+			continue // examples of what is none
+		}
+		for _, name := range regexp.MustCompile(`CHANNELS_[A-Z_]*[A-Z]`).FindAllString(line, -1) {
+			if !slices.Contains(knownVariables(), name) {
+				t.Errorf("%s is documented and is no setting", name)
+			}
 		}
 	}
 }
@@ -390,6 +405,20 @@ func TestConnectionCeiling(t *testing.T) {
 		if got := connectionCeiling(test.files, test.configured); got != test.want {
 			t.Errorf("connectionCeiling(%d, %d) = %d, want %d", test.files, test.configured, got, test.want)
 		}
+	}
+}
+
+// TestOpenConnections requires that what the listener may hold leaves files to
+// others, and is more than the sockets.
+func TestOpenConnections(t *testing.T) {
+	for files := 100; files <= 1<<20; files += files / 7 {
+		open, sockets := openConnections(files), connectionCeiling(files, 0)
+		if files-open < 50 || open-sockets < 50 && files > 1000 || open <= sockets {
+			t.Errorf("of %d files the listener has %d, %d of them sockets", files, open, sockets)
+		}
+	}
+	if got := openConnections(20_000); got != 19_750 {
+		t.Errorf("openConnections(20000) = %d, want 19750", got)
 	}
 }
 

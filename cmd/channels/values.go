@@ -6,12 +6,15 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"channels/hub/redisbus"
 )
@@ -40,13 +43,17 @@ func (v required) String() string { return *v.to }
 type appID struct{ to *string }
 
 func (v appID) set(s string) error {
-	if s == "" || strings.ContainsAny(s, "/?# ") {
+	if s == "" || s == "." || s == ".." || !utf8.ValidString(s) || strings.ContainsFunc(s, notInID) {
 		return errors.New("must be a number, or other text without slashes and spaces")
 	}
 	*v.to = s
 	return nil
 }
 func (v appID) String() string { return *v.to }
+
+// notInID holds for what cannot be a part of a path, as an id is one. Everything else
+// works there, escaped.
+func notInID(c rune) bool { return strings.ContainsRune("/?#", c) || c == ' ' || !unicode.IsPrint(c) }
 
 type appKey struct{ to *string }
 
@@ -129,6 +136,26 @@ func (v size) set(s string) error {
 	return nil
 }
 func (v size) String() string { return strconv.Itoa(*v.to) }
+
+// sizeOrOff is a size, where "off" is 0.
+type sizeOrOff struct{ size }
+
+func (v sizeOrOff) set(s string) error {
+	if s == "off" {
+		s = "0"
+	}
+	if err := v.size.set(s); err != nil {
+		return errors.New(err.Error() + "; or off")
+	}
+	return nil
+}
+
+func (v sizeOrOff) String() string {
+	if *v.to == 0 {
+		return "off"
+	}
+	return v.size.String()
+}
 
 // maxTime bounds all times, far below what would overflow.
 const maxTime = 1000 * time.Hour
@@ -257,6 +284,63 @@ func (v origins) setAll(items []string) error {
 	return nil
 }
 func (v origins) String() string { return strings.Join(*v.to, ",") }
+
+// networks is a list of addresses and networks, separated by commas where it is a
+// single text.
+type networks struct{ to *[]netip.Prefix }
+
+var _ list = networks{}
+
+func (v networks) set(s string) error { return v.setAll(strings.Split(s, ",")) }
+
+func (v networks) setAll(items []string) error {
+	var valid []netip.Prefix
+	for _, item := range items {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		prefix, err := parseNetwork(item)
+		if err != nil {
+			return fmt.Errorf("must hold addresses and networks such as 192.0.2.1 or 10.0.0.0/8: %q is none", item)
+		}
+		valid = append(valid, prefix)
+	}
+	*v.to = valid
+	return nil
+}
+
+func (v networks) String() string {
+	all := make([]string, len(*v.to))
+	for i, prefix := range *v.to {
+		all[i] = prefix.String()
+	}
+	return strings.Join(all, ",")
+}
+
+// parseNetwork takes an address for the network of itself.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		if address := prefix.Addr(); address.Is4In6() {
+			const mapped = 96 // bits that stand before the IPv4 address
+			prefix = netip.PrefixFrom(address.Unmap(), prefix.Bits()-mapped)
+		}
+		if !prefix.IsValid() {
+			return netip.Prefix{}, errors.New("not a network of IPv4 addresses")
+		}
+		return prefix.Masked(), nil
+	}
+	address, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	address = address.Unmap().WithZone("")
+	return netip.PrefixFrom(address, address.BitLen()), nil
+}
 
 var (
 	schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)

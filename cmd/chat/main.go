@@ -9,20 +9,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // run carries out one command until it is done or the process is told to end,
 // and returns the exit code. What went wrong is told on stderr.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := command(ctx, args, getenv, stdout, stderr)
+	err := command(ctx, args, environ, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "chat:", err)
 	}
@@ -39,7 +40,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 var errUsage = errors.New("see `chat help`")
 
 // command carries out one command; none means serve.
-func command(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func command(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		args = []string{"serve"}
 	}
@@ -54,11 +55,15 @@ func command(ctx context.Context, args []string, getenv func(string) string, std
 	if err != nil {
 		return err
 	}
-	s, err := loadSettings(getenv)
-	if err != nil {
-		return err
+	s, err := loadSettings(lookup(environ))
+	s.strays = strayVariables(environ)
+	if err == nil {
+		err = do(ctx, s, stdout, stderr)
 	}
-	return do(ctx, s, stdout, stderr)
+	if err != nil && len(s.strays) > 0 { // they may be the cause
+		err = fmt.Errorf("%w\n%s", err, strings.Join(s.strays, "\n"))
+	}
+	return err
 }
 
 // commandOf finds the command of a command line that needs settings.

@@ -20,7 +20,7 @@ func start(t *testing.T, values map[string]string) (url string, stop func() int)
 	ctx, cancel := context.WithCancel(t.Context())
 	read, write := io.Pipe()
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, nil, env(values), io.Discard, write); write.Close() }()
+	go func() { code <- run(ctx, nil, pairs(values), io.Discard, write); write.Close() }()
 	lines := bufio.NewReader(read)
 	first, err := lines.ReadString('\n')
 	m := regexp.MustCompile(`listen=(\S+)`).FindStringSubmatch(first)
@@ -29,6 +29,15 @@ func start(t *testing.T, values map[string]string) (url string, stop func() int)
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the chat
 	return "http://" + m[1], func() int { cancel(); return <-code }
+}
+
+// pairs is an environment as run takes it.
+func pairs(values map[string]string) []string {
+	var environ []string
+	for name, value := range values {
+		environ = append(environ, name+"="+value)
+	}
+	return environ
 }
 
 func TestServeBackupAndReset(t *testing.T) {
@@ -48,18 +57,18 @@ func TestServeBackupAndReset(t *testing.T) {
 		t.Fatalf("sign-up: %d", got)
 	}
 	var out, errors bytes.Buffer
-	if code := run(t.Context(), nil, env(values), &out, &errors); code != 1 || !strings.Contains(errors.String(), "chat on 127.0.0.1:0") {
+	if code := run(t.Context(), nil, pairs(values), &out, &errors); code != 1 || !strings.Contains(errors.String(), "chat on 127.0.0.1:0") {
 		t.Errorf("a second chat on the same data: %d %q, want to be told of the first", code, &errors)
 	}
 	file := filepath.Join(dir, "copy.db")
-	if code := run(t.Context(), []string{"backup", file}, env(values), &out, &errors); code != 0 {
+	if code := run(t.Context(), []string{"backup", file}, pairs(values), &out, &errors); code != 0 {
 		t.Errorf("backup: %d %s", code, &errors)
 	}
 	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
 		t.Errorf("the copy: %v, %v", info, err)
 	}
 	out.Reset()
-	if code := run(t.Context(), []string{"user", "reset-password", "Anna"}, env(values), &out, &errors); code != 0 {
+	if code := run(t.Context(), []string{"user", "reset-password", "Anna"}, pairs(values), &out, &errors); code != 0 {
 		t.Fatalf("reset-password: %d %s", code, &errors)
 	}
 	password := strings.TrimSpace(out.String()[strings.LastIndex(out.String(), " "):])
@@ -69,7 +78,7 @@ func TestServeBackupAndReset(t *testing.T) {
 	if got := post("/api/signin", `{"name":"anna","password":"`+password+`"}`); got != 200 {
 		t.Errorf("the new password %q: %d, want 200", password, got)
 	}
-	if code := run(t.Context(), []string{"user", "reset-password", "nobody"}, env(values), &out, &errors); code != 1 {
+	if code := run(t.Context(), []string{"user", "reset-password", "nobody"}, pairs(values), &out, &errors); code != 1 {
 		t.Errorf("reset-password of nobody: %d, want 1", code)
 	}
 	if code := stop(); code != 0 {
@@ -91,7 +100,7 @@ func TestCommands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if code := run(t.Context(), test.args, env(nil), &out, io.Discard); code != test.code || !strings.Contains(out.String(), test.out) {
+			if code := run(t.Context(), test.args, nil, &out, io.Discard); code != test.code || !strings.Contains(out.String(), test.out) {
 				t.Errorf("run(%q) = %d %q, want %d %q", test.args, code, &out, test.code, test.out)
 			}
 		})

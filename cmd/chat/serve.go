@@ -36,6 +36,7 @@ func (s settings) open(ctx context.Context, visitor bool) (*chatapp.Store, error
 
 // serve serves the chat until the context ends.
 func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
+	defer surviveHangups(log)()
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("CHAT_LISTEN: %w", err)
@@ -51,6 +52,9 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return err
 	}
 	log.Info("chat", "listen", listener.Addr().String(), "version", version(), "signup", s.chat.Signup, "transport", s.chat.Transport)
+	for _, each := range s.strays {
+		log.Warn("a variable of the environment is ignored", "variable", each)
+	}
 	return serveOn(ctx, listener, app, log)
 }
 

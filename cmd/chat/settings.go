@@ -18,6 +18,7 @@ type settings struct {
 	data        string // directory of the database
 	databaseURL string // of PostgreSQL; "" is SQLite in data
 	chat        chatapp.Config
+	strays      []string // of the environment: what looks like a setting and is none
 }
 
 // setting is one of them: its variable, its default, what it means, and how it

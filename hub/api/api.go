@@ -3,10 +3,9 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -18,13 +17,14 @@ import (
 // Options configure an API. Zero values take the defaults named.
 type Options struct {
 	Hub *hub.Hub
-	Log *slog.Logger
+	Log *slog.Logger // nil = no log
 
 	MaxRequestBytes   int // bound of a request's body; 0 = what the app's limits allow at most
 	RequestsPerSecond int // requests of an app; 0 = no limit
 }
 
-// API answers the signed requests below /apps/.
+// API answers the signed requests below /apps/. Its methods may be called from any
+// goroutine.
 type API struct {
 	hub     *hub.Hub
 	log     *slog.Logger
@@ -48,6 +48,7 @@ func New(o Options) *API {
 		buffers:           newBuffers(),
 		requestsPerSecond: o.RequestsPerSecond,
 		traffic:           newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
+		responses:         newResponses(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -59,14 +60,9 @@ func New(o Options) *API {
 type call struct {
 	app    *hub.App
 	method string
-	path   string // below /apps/{id}, without a leading slash
+	path   string // below /apps/{id}, escaped, without a leading slash
 	params protocol.Params
 	body   []byte
-}
-
-// apiError is an answer that is not a success. Its text is shown by every SDK.
-func apiError(status int, text string) error {
-	return protocol.RequestError{Status: status, Text: text}
 }
 
 // ServeHTTP implements http.Handler.
@@ -75,7 +71,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.buffers.put(buf)
 	answer, err := a.answer(w, r, buf)
 	if err != nil {
-		a.refuse(w, r, err)
+		a.answerError(w, r, err)
 		return
 	}
 	a.responses.count(http.StatusOK)
@@ -85,47 +81,46 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var contentTypeJSON = []string{"application/json"}
 
-// answer returns the JSON of a successful call.
+// answer returns the JSON of a successful call. It reads the body into buf, and only
+// when the head of the request has passed all checks.
 func (a *API) answer(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) ([]byte, error) {
 	id, path := splitPath(r.URL.EscapedPath())
 	req := protocol.Request{
 		Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery,
 	}
 	app := a.hub.AppByKey(req.AuthKey())
-	if err := readBody(w, r, buf, a.bodyLimit(app)); err != nil {
-		return nil, err
-	}
-	req.Body = buf.Bytes()
 	if err := a.authenticate(&req, app, id); err != nil {
 		return nil, err
 	}
 	if err := a.checkRequestRate(app); err != nil {
 		return nil, err
 	}
-	c := &call{app: app, method: r.Method, path: path, params: req.Params(), body: req.Body}
+	body, err := a.readBody(w, r, &req, app, buf)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{app: app, method: r.Method, path: path, params: req.Params(), body: body}
 	answer, err := a.dispatch(r, c)
-	a.traffic[app].count(len(req.Body), len(answer))
+	a.traffic[app].count(len(body), len(answer))
 	return answer, err
 }
 
-func (t *appTraffic) count(received, sent int) {
-	t.calls.Add(1)
-	t.received.Add(uint64(received))
-	t.sent.Add(uint64(sent))
-}
-
-// splitPath returns the app's id and what is below it. pusher-http-python leaves
-// /apps/{id} out when it terminates a user's connections: then the key alone
-// says which app is meant, and the id is empty.
-func splitPath(path string) (id, below string) {
-	if rest, ok := strings.CutPrefix(path, "/apps/"); ok {
-		id, below, _ = strings.Cut(rest, "/")
-		return id, below
+// splitPath returns the app's id, decoded, and the rest of the path, as it is.
+// pusher-http-python leaves /apps/{id} out when it terminates a user's connections:
+// then the id is empty, and the key alone names the app.
+func splitPath(escaped string) (id, below string) {
+	rest, ok := strings.CutPrefix(escaped, "/apps/")
+	if !ok {
+		return "", strings.TrimPrefix(escaped, "/")
 	}
-	return "", strings.TrimPrefix(path, "/")
+	id, below, _ = strings.Cut(rest, "/")
+	if decoded, err := url.PathUnescape(id); err == nil {
+		id = decoded
+	}
+	return id, below
 }
 
-// authenticate checks in the order in which the hosted service's answers imply.
+// authenticate checks in the order that the hosted service's answers imply.
 func (a *API) authenticate(req *protocol.Request, app *hub.App, id string) error {
 	switch key := req.AuthKey(); {
 	case key == "":
@@ -149,7 +144,7 @@ func (a *API) authenticate(req *protocol.Request, app *hub.App, id string) error
 	return nil
 }
 
-// dispatch finds the endpoint.
+// dispatch calls the endpoint that the path names.
 func (a *API) dispatch(r *http.Request, c *call) ([]byte, error) {
 	parts := strings.Split(c.path, "/")
 	switch {
@@ -178,53 +173,6 @@ func (a *API) only(method string, e endpoint) endpoint {
 		}
 		return e(r, c)
 	}
-}
-
-// bodyLimit is the largest body read, in bytes: a full batch of the largest
-// events, every character of them escaped.
-func (a *API) bodyLimit(app *hub.App) int64 {
-	if a.maxBody > 0 {
-		return int64(a.maxBody)
-	}
-	if app == nil {
-		return 64 << 10
-	}
-	perEvent := 6*app.MaxEventBytes + 8<<10
-	return int64(max(app.MaxBatch*perEvent, perEvent+app.MaxChannelsPerEvent*256))
-}
-
-func readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer, limit int64) error {
-	if r.ContentLength == 0 {
-		return nil
-	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return apiError(http.StatusRequestEntityTooLarge,
-			"The request body exceeds the allowed maximum ("+strconv.FormatInt(limit, 10)+" bytes)")
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return apiError(http.StatusBadRequest, "The request body could not be read")
-	}
-	return nil
-}
-
-// refuse answers with plain text, which SDKs show as it is.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	status, text := http.StatusInternalServerError, "Internal error"
-	if re := (protocol.RequestError{}); errors.As(err, &re) {
-		status, text = re.Status, re.Text
-	} else if unavailable(err) {
-		status, text = http.StatusServiceUnavailable, "Not published: "+err.Error()
-		w.Header().Set("Retry-After", "1")
-	} else {
-		a.log.Error("api request", "path", r.URL.Path, "error", err)
-	}
-	a.responses.count(status)
-	http.Error(w, text, status)
-}
-
-func unavailable(err error) bool {
-	return errors.Is(err, hub.ErrUnavailable) || errors.Is(err, hub.ErrOverloaded)
 }
 
 func encode(v any) ([]byte, error) { return json.Marshal(v) }

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"channels/hub"
 	"channels/protocol"
 )
 
@@ -27,22 +29,12 @@ func (a *API) getChannels(r *http.Request, c *call) ([]byte, error) {
 	}
 	channels := make(map[string]attributes, len(found))
 	for _, ch := range found {
-		if strings.HasPrefix(ch.Name, "#") {
-			continue
-		}
-		var attrs attributes
-		if info&protocol.UserCount != 0 {
-			attrs.UserCount = &ch.Users
-		}
-		if info&protocol.SubscriptionCount != 0 && !protocol.KindOf(ch.Name).IsPresence() {
-			attrs.SubscriptionCount = &ch.Subscribers
-		}
-		channels[ch.Name] = attrs
+		channels[ch.Name] = attributesOf(ch, ch.Name, info)
 	}
 	return encode(map[string]any{"channels": channels})
 }
 
-// getChannel describes one channel; a vacant one is no error.
+// getChannel describes one channel, also a vacant one.
 func (a *API) getChannel(r *http.Request, c *call) ([]byte, error) {
 	name, err := channelName(c.path)
 	if err != nil {
@@ -52,25 +44,22 @@ func (a *API) getChannel(r *http.Request, c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	attrs, err := a.attributes(r.Context(), c.app, name, info)
+	ch, err := a.hub.Channel(r.Context(), c.app, name)
 	if err != nil {
 		return nil, err
 	}
+	attrs := attributesOf(ch, name, info)
 	if info&protocol.CacheInfo != 0 {
 		if attrs.Cache, err = a.cached(r.Context(), c.app, name); err != nil {
 			return nil, err
 		}
-	}
-	ch, err := a.hub.Channel(r.Context(), c.app, name)
-	if err != nil {
-		return nil, err
 	}
 	occupied := ch.Subscribers > 0
 	attrs.Occupied = &occupied
 	return encode(attrs)
 }
 
-// checkInfo refuses attributes that the channel cannot have.
+// checkInfo reads info and refuses attributes that the channel cannot have.
 func checkInfo(name, list string) (protocol.Info, error) {
 	info, err := protocol.ParseInfo(list)
 	if err != nil {
@@ -80,8 +69,6 @@ func checkInfo(name, list string) (protocol.Info, error) {
 	switch {
 	case info&protocol.UserCount != 0 && !kind.IsPresence():
 		return 0, apiError(http.StatusBadRequest, "Cannot retrieve the user count unless the channel is a presence channel")
-	case info&protocol.SubscriptionCount != 0 && kind.IsPresence():
-		return 0, apiError(http.StatusBadRequest, "Cannot retrieve the subscription count of a presence channel")
 	case info&protocol.CacheInfo != 0 && !kind.IsCache():
 		return 0, apiError(http.StatusBadRequest, "Cannot retrieve the cache unless the channel is a cache channel")
 	}
@@ -123,4 +110,32 @@ func (a *API) getUsers(r *http.Request, c *call) ([]byte, error) {
 		users[i] = user{ID: id}
 	}
 	return encode(map[string]any{"users": users})
+}
+
+// cached is the cache attribute of a channel.
+type cached struct {
+	Data string `json:"data"`
+	TTL  int    `json:"ttl"` // seconds
+}
+
+// null is a JSON null that omitempty does not omit.
+var null any = (*cached)(nil)
+
+func (a *API) cached(ctx context.Context, app *hub.App, name string) (any, error) {
+	event, ok, err := a.hub.Cached(ctx, app, name)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return null, nil
+	}
+	parsed, err := protocol.ParseEvent(protocol.PayloadOf(event.Frame))
+	if err != nil {
+		return nil, err
+	}
+	data, err := protocol.Unquote(parsed.Data)
+	if err != nil {
+		return nil, err
+	}
+	return cached{Data: string(data), TTL: int(event.TTL.Seconds())}, nil
 }

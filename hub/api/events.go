@@ -9,10 +9,10 @@ import (
 	"channels/protocol"
 )
 
-// empty is the answer of calls that have nothing to tell.
+// empty is the answer of a successful call without results.
 var empty = []byte("{}")
 
-func (a *API) limits(app *hub.App) protocol.Limits {
+func limits(app *hub.App) protocol.Limits {
 	return protocol.Limits{
 		EventBytes: app.MaxEventBytes,
 		Channels:   app.MaxChannelsPerEvent,
@@ -20,126 +20,97 @@ func (a *API) limits(app *hub.App) protocol.Limits {
 	}
 }
 
-// postEvents publishes one event on some channels.
+// postEvents publishes one event on one or more channels.
 func (a *API) postEvents(r *http.Request, c *call) ([]byte, error) {
-	t, err := protocol.DecodeTrigger(c.body, a.limits(c.app))
+	t, err := protocol.DecodeTrigger(c.body, limits(c.app))
 	if err != nil {
 		return nil, err
 	}
 	if err := a.checkEventRate(c.app, 1); err != nil {
 		return nil, err
 	}
-	if err := a.trigger(r.Context(), c.app, t); err != nil {
+	if err := a.publish(r.Context(), c.app, []hub.Event{eventOf(t)}); err != nil {
 		return nil, err
 	}
 	if t.Info == 0 {
 		return empty, nil
 	}
+	var infos lookup
+	for _, name := range t.Channels {
+		infos.want(name, t.Info)
+	}
+	a.lookUp(r.Context(), c.app, &infos)
 	channels := make(map[string]attributes, len(t.Channels))
 	for _, name := range t.Channels {
-		if channels[name], err = a.attributes(r.Context(), c.app, name, t.Info); err != nil {
-			return nil, err
-		}
+		channels[name] = infos.attributes(name, t.Info)
 	}
 	return encode(map[string]any{"channels": channels})
 }
 
-func (a *API) trigger(ctx context.Context, app *hub.App, t protocol.Trigger) error {
-	err := a.hub.Trigger(ctx, app, hub.Event{
-		Name: t.Name, Data: t.Data, Channels: t.Channels, Exclude: t.SocketID,
-	})
-	switch {
-	case errors.Is(err, hub.ErrOverloaded):
-		a.refused(app, RefusedOverload, 1)
-	case err != nil:
-		a.refused(app, RefusedUnavailable, 1)
-	}
-	return err
-}
-
-// postBatch publishes some events on a channel each.
+// postBatch publishes several events, each on one channel.
 func (a *API) postBatch(r *http.Request, c *call) ([]byte, error) {
-	batch, err := protocol.DecodeBatch(c.body, a.limits(c.app))
+	batch, err := protocol.DecodeBatch(c.body, limits(c.app))
 	if err != nil {
 		return nil, err
 	}
 	if err := a.checkEventRate(c.app, len(batch)); err != nil {
 		return nil, err
 	}
+	events := make([]hub.Event, len(batch))
+	var infos lookup
 	informed := false
-	for _, t := range batch {
-		if err := a.trigger(r.Context(), c.app, t); err != nil {
-			return nil, err
-		}
+	for i, t := range batch {
+		events[i] = eventOf(t)
+		infos.want(t.Channels[0], t.Info)
 		informed = informed || t.Info != 0
+	}
+	if err := a.publish(r.Context(), c.app, events); err != nil {
+		return nil, err
 	}
 	if !informed {
 		return empty, nil
 	}
-	infos := make([]attributes, len(batch))
+	a.lookUp(r.Context(), c.app, &infos)
+	answers := make([]attributes, len(batch))
 	for i, t := range batch {
-		if infos[i], err = a.attributes(r.Context(), c.app, t.Channels[0], t.Info); err != nil {
-			return nil, err
-		}
+		answers[i] = infos.attributes(t.Channels[0], t.Info)
 	}
-	return encode(map[string]any{"batch": infos})
+	return encode(map[string]any{"batch": answers})
 }
 
-// attributes are what an answer tells of a channel; nil ones were not asked for
-// or do not apply.
-type attributes struct {
-	Occupied          *bool `json:"occupied,omitempty"`
-	UserCount         *int  `json:"user_count,omitempty"`
-	SubscriptionCount *int  `json:"subscription_count,omitempty"`
-	Cache             any   `json:"cache,omitempty"`
+func eventOf(t protocol.Trigger) hub.Event {
+	return hub.Event{Name: t.Name, Data: t.Data, Channels: t.Channels, Exclude: t.SocketID}
 }
 
-// attributes answers those of info that apply to the channel.
-func (a *API) attributes(ctx context.Context, app *hub.App, name string, info protocol.Info) (attributes, error) {
-	var attrs attributes
-	kind := protocol.KindOf(name)
-	users := info&protocol.UserCount != 0 && kind.IsPresence()
-	subscriptions := info&protocol.SubscriptionCount != 0 && !kind.IsPresence()
-	if !users && !subscriptions {
-		return attrs, nil
+// publish publishes the events together. Its error is the answer: it says "Not
+// published" only if no event reached anybody.
+func (a *API) publish(ctx context.Context, app *hub.App, events []hub.Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	ch, err := a.hub.Channel(ctx, app, name)
-	if err != nil {
-		return attrs, err
+	err := a.hub.TriggerBatch(ctx, app, events)
+	if err == nil {
+		return nil
 	}
-	if users {
-		attrs.UserCount = &ch.Users
-	}
-	if subscriptions {
-		attrs.SubscriptionCount = &ch.Subscribers
-	}
-	return attrs, nil
+	why, answer := refusalOf(ctx, err, len(events))
+	a.countRefused(app, why, len(events))
+	return answer
 }
 
-// cached is the cache attribute of a channel.
-type cached struct {
-	Data string `json:"data"`
-	TTL  int    `json:"ttl"` // seconds
+func refusalOf(ctx context.Context, err error, events int) (Refusal, error) {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, hub.ErrUncertain):
+		return RefusedCanceled, apiError(statusClosedRequest, "The client closed the request: the outcome is unknown")
+	case ctx.Err() != nil:
+		return RefusedCanceled, apiError(statusClosedRequest, "Not published: the client closed the request")
+	case errors.Is(err, hub.ErrOverloaded):
+		return RefusedOverload, apiError(http.StatusServiceUnavailable, "Not published: "+err.Error())
+	case errors.Is(err, hub.ErrUnavailable):
+		return RefusedUnavailable, apiError(http.StatusServiceUnavailable, "Not published: "+err.Error())
+	case events > 1:
+		return RefusedUnknown, apiError(http.StatusServiceUnavailable,
+			"The outcome is unknown: some events of the batch may have reached subscribers, who get them twice if you publish the batch again")
+	}
+	return RefusedUnknown, apiError(http.StatusServiceUnavailable,
+		"The outcome is unknown: the event may have reached some subscribers, who get it twice if you publish it again")
 }
-
-func (a *API) cached(ctx context.Context, app *hub.App, name string) (any, error) {
-	event, ok, err := a.hub.Cached(ctx, app, name)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return null, nil
-	}
-	parsed, err := protocol.ParseEvent(protocol.PayloadOf(event.Frame))
-	if err != nil {
-		return nil, err
-	}
-	data, err := protocol.Unquote(parsed.Data)
-	if err != nil {
-		return nil, err
-	}
-	return cached{Data: string(data), TTL: int(event.TTL.Seconds())}, nil
-}
-
-// null is a JSON null that omitempty does not omit.
-var null any = (*cached)(nil)

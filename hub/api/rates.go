@@ -16,16 +16,21 @@ type appTraffic struct {
 	events   *rate.Limiter // published; nil = no limit
 	requests *rate.Limiter // nil = no limit
 
-	calls    atomic.Uint64
-	received atomic.Uint64 // bytes
-	sent     atomic.Uint64 // bytes
-
-	// Events that were not published, by reason.
-	overload, unavailable, rate atomic.Uint64
+	calls       atomic.Uint64
+	received    atomic.Uint64                // bytes of bodies
+	sent        atomic.Uint64                // bytes of answers
+	failedInfos atomic.Uint64                // publishes whose info could not be looked up
+	refused     [len(Refusals)]atomic.Uint64 // events that were not published, in the order of Refusals
 }
 
-// newTraffic gives every app its buckets. They hold what a second brings, and a
-// whole batch at least.
+func (t *appTraffic) count(received, sent int) {
+	t.calls.Add(1)
+	t.received.Add(uint64(received))
+	t.sent.Add(uint64(sent))
+}
+
+// newTraffic gives every app its token buckets. They hold the tokens of one second,
+// and enough for a whole batch.
 func newTraffic(apps []*hub.App, requestsPerSecond int) map[*hub.App]*appTraffic {
 	traffic := make(map[*hub.App]*appTraffic, len(apps))
 	for _, app := range apps {
@@ -60,7 +65,7 @@ func (a *API) checkEventRate(app *hub.App, events int) error {
 	if allow(a.traffic[app].events, events) {
 		return nil
 	}
-	a.refused(app, RefusedRate, events)
+	a.countRefused(app, RefusedRate, events)
 	return apiError(http.StatusTooManyRequests,
 		"Event rate limit exceeded: this app may publish "+strconv.Itoa(app.EventsPerSecond)+" events per second, try again in a moment")
 }

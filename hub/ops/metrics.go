@@ -2,7 +2,6 @@ package ops
 
 import (
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -15,44 +14,43 @@ import (
 	"channels/hub/transport"
 )
 
-// sharedPrefix starts the names of the metrics that other servers for this
-// protocol have too, so that dashboards made for those show ours.
-const sharedPrefix = "soketi_"
-
-// Metrics is what the operator's /metrics shows. It reads the tables of the
-// others when it is asked, and keeps only what has no table.
+// Metrics is the operator's /metrics. A scrape reads the counters of the other
+// packages; Metrics itself counts only the latency of deliveries.
 type Metrics struct {
 	registry *prometheus.Registry
 	latency  prometheus.Histogram
 
 	mu      sync.Mutex
-	sources *Sources
+	sources *Sources // nil until Show
 }
 
-// Sources are what the metrics are read from.
+// Sources are the parts of a node that the metrics are read from.
 type Sources struct {
 	Hub       *hub.Hub
 	API       *api.API
 	Transport *transport.Transport
-	Port      string // of the public listener; a label
+
+	Soketi bool   // show the metrics that Soketi has under its names as well
+	Port   string // of the public listener; a label of Soketi's metrics
 }
 
-// NewMetrics returns metrics that show nothing of the server until Show.
+// NewMetrics returns metrics that show nothing of the node until Show.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "channels_delivery_latency_seconds",
-			Help:    "Time from an event's arrival on this node to its having been given to all of its sockets.",
+			Help:    "Time from the arrival of an event on this node until all of its connections have been given it.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}
-	m.registry.MustRegister(m.latency, tables{m},
+	m.registry.MustRegister(m.latency, newCollector(m.shown),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Delivered notes how long a message took; it is made for hub.Options.
+// Delivered notes how long the delivery of a message took; it is made for
+// hub.Options.
 func (m *Metrics) Delivered(d time.Duration) { m.latency.Observe(d.Seconds()) }
 
 // Handler serves the page.
@@ -63,7 +61,7 @@ func (m *Metrics) Handler() http.Handler {
 // Registry gives access to what is registered.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// Show has the metrics read from the sources from now on.
+// Show makes scrapes read from the sources from now on.
 func (m *Metrics) Show(s Sources) {
 	m.mu.Lock()
 	m.sources = &s
@@ -76,109 +74,71 @@ func (m *Metrics) shown() *Sources {
 	return m.sources
 }
 
-// tables collects what the server counts by itself.
-type tables struct{ metrics *Metrics }
-
-type appMetric struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-	of   func(hub.AppStats) float64
+// collector turns one reading of the sources into metrics.
+type collector struct {
+	sources func() *Sources // nil: nothing to show yet
+	own     []metric
+	soketi  []metric
 }
 
-func perApp(name, help string, kind prometheus.ValueType, of func(hub.AppStats) float64) appMetric {
-	return appMetric{prometheus.NewDesc(name, help, []string{"app_id", "port"}, nil), kind, of}
+func newCollector(sources func() *Sources) *collector {
+	return &collector{sources: sources, own: ownMetrics(), soketi: soketiMetrics()}
 }
 
-// appMetrics lists what is known of each app. Bytes are not typed as counters,
-// since their shared names do not end in _total.
-func appMetrics() []appMetric {
-	const counter, gauge, plain = prometheus.CounterValue, prometheus.GaugeValue, prometheus.UntypedValue
-	return []appMetric{
-		perApp(sharedPrefix+"connected", "Sockets that are open.", gauge,
-			func(s hub.AppStats) float64 { return float64(s.Connections) }),
-		perApp(sharedPrefix+"new_connections_total", "Sockets that were opened.", counter,
-			func(s hub.AppStats) float64 { return float64(s.Opened) }),
-		perApp(sharedPrefix+"new_disconnections_total", "Sockets that were closed.", counter,
-			func(s hub.AppStats) float64 { return float64(s.Closed) }),
-		perApp(sharedPrefix+"ws_messages_received_total", "Messages from clients.", counter,
-			func(s hub.AppStats) float64 { return float64(s.MessagesReceived) }),
-		perApp(sharedPrefix+"ws_messages_sent_total", "Messages to clients.", counter,
-			func(s hub.AppStats) float64 { return float64(s.MessagesSent) }),
-		perApp(sharedPrefix+"socket_received_bytes", "Bytes of messages from clients.", plain,
-			func(s hub.AppStats) float64 { return float64(s.BytesReceived) }),
-		perApp(sharedPrefix+"socket_transmitted_bytes", "Bytes of messages to clients.", plain,
-			func(s hub.AppStats) float64 { return float64(s.BytesSent) }),
-		perApp("channels_subscribed_channels", "Channels with subscribers on this node.", gauge,
-			func(s hub.AppStats) float64 { return float64(s.Channels) }),
-		perApp("channels_subscriptions", "Subscriptions on this node.", gauge,
-			func(s hub.AppStats) float64 { return float64(s.Subscriptions) }),
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, metrics := range [][]metric{c.own, c.soketi} {
+		for _, m := range metrics {
+			out <- m.desc
+		}
 	}
 }
-
-// apiMetrics are those of the REST API, per app.
-type apiMetric struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-	of   func(api.AppStats) uint64
-}
-
-func apiMetrics() []apiMetric {
-	labels := []string{"app_id", "port"}
-	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(sharedPrefix+name, help, labels, nil)
-	}
-	return []apiMetric{
-		{desc("http_calls_received_total", "Calls of the REST API."), prometheus.CounterValue,
-			func(s api.AppStats) uint64 { return s.Requests }},
-		{desc("http_received_bytes", "Bytes of the bodies of REST calls."), prometheus.UntypedValue,
-			func(s api.AppStats) uint64 { return s.Received }},
-		{desc("http_transmitted_bytes", "Bytes of the answers to REST calls."), prometheus.UntypedValue,
-			func(s api.AppStats) uint64 { return s.Sent }},
-	}
-}
-
-// Describe implements prometheus.Collector. The names depend on nothing, but
-// nothing is known without a server, so it is left unchecked.
-func (tables) Describe(chan<- *prometheus.Desc) {}
-
-var (
-	refusedDesc   = prometheus.NewDesc("channels_refused_publishes_total", "Events that were not published, by reason.", []string{"app_id", "reason"}, nil)
-	responsesDesc = prometheus.NewDesc("channels_api_responses_total", "Answers of the REST API, by status.", []string{"status"}, nil)
-	queueDesc     = prometheus.NewDesc("channels_queue_bytes", "Bytes queued for clients that read slowly.", nil, nil)
-	mailboxDesc   = prometheus.NewDesc("channels_mailbox_bytes", "Bytes waiting to be delivered.", nil, nil)
-	closesDesc    = prometheus.NewDesc("channels_closes_total", "Connections closed by the server, by code and reason.", []string{"code", "reason"}, nil)
-)
 
 // Collect implements prometheus.Collector.
-func (t tables) Collect(out chan<- prometheus.Metric) {
-	from := t.metrics.shown()
-	if from == nil {
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	sources := c.sources()
+	if sources == nil {
 		return
 	}
-	stats := from.Hub.Stats()
-	requests := from.API.Stats()
-	for _, m := range appMetrics() {
-		for _, app := range stats.Apps {
-			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(app), app.App.ID, from.Port)
+	now := read(sources)
+	for _, m := range c.own {
+		m.collect(now, out)
+	}
+	if sources.Soketi {
+		for _, m := range c.soketi {
+			m.collect(now, out)
 		}
 	}
-	for _, m := range apiMetrics() {
-		for _, app := range stats.Apps {
-			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.of(requests.Apps[app.App])), app.App.ID, from.Port)
-		}
+}
+
+// reading is what one scrape shows.
+type reading struct {
+	apps         []appReading
+	responses    map[int]uint64
+	ends         map[hub.End]uint64
+	queueBytes   int64
+	mailboxBytes int
+	port         string
+}
+
+// appReading is what is known of an app.
+type appReading struct {
+	hub.AppStats
+	API api.AppStats
+}
+
+func read(s *Sources) *reading {
+	engine, requests := s.Hub.Stats(), s.API.Stats()
+	r := &reading{
+		apps:         make([]appReading, len(engine.Apps)),
+		responses:    requests.Responses,
+		ends:         withZeros(engine.Closes),
+		queueBytes:   s.Transport.QueuedBytes(),
+		mailboxBytes: engine.MailboxBytes,
+		port:         s.Port,
 	}
-	for app, s := range requests.Apps {
-		for why, n := range s.Refused {
-			out <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(n), app.ID, string(why))
-		}
+	for i, app := range engine.Apps {
+		r.apps[i] = appReading{app, requests.Apps[app.App]}
 	}
-	for status, n := range requests.Responses {
-		out <- prometheus.MustNewConstMetric(responsesDesc, prometheus.CounterValue, float64(n), strconv.Itoa(status))
-	}
-	out <- prometheus.MustNewConstMetric(queueDesc, prometheus.GaugeValue, float64(from.Transport.QueuedBytes()))
-	out <- prometheus.MustNewConstMetric(mailboxDesc, prometheus.GaugeValue, float64(stats.MailboxBytes))
-	for how, n := range stats.Closes {
-		out <- prometheus.MustNewConstMetric(closesDesc, prometheus.CounterValue, float64(n),
-			strconv.Itoa(int(how.Code)), string(how.Reason))
-	}
+	return r
 }

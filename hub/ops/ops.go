@@ -1,30 +1,51 @@
 package ops
 
 import (
+	"log/slog"
 	"net/http"
-	"net/http/pprof"
+	"time"
 )
 
-// Handler returns the operator's endpoints, for a listener that strangers do not
-// reach: liveness, readiness, metrics and profiles. ready is why this node should
-// be given no clients, nil when it should.
-func Handler(m *Metrics, ready func() error) http.Handler {
+// Options configure the operator's endpoints.
+type Options struct {
+	Metrics *Metrics
+
+	// Ready is why this node should get no clients, nil if it should.
+	Ready func() error
+
+	// Profiles serves the profiles to other machines as well, not to this one only.
+	Profiles bool
+}
+
+// Handler returns the operator's endpoints: liveness, readiness, metrics and
+// profiles. It is for a listener that strangers do not reach.
+func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
+		if err := o.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.Handle("GET /metrics", m.Handler())
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle("GET /metrics", o.Metrics.Handler())
+	mux.Handle("GET /debug/pprof/", profiles(o.Profiles))
 	return mux
+}
+
+// Server returns a server for the operator's listener, with all time-outs: a scraper
+// that vanishes must not hold a connection for ever. Its errors go to log.
+func Server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second, // a profile has this long after its own time
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelError),
+	}
 }

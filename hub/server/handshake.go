@@ -19,33 +19,33 @@ func isUpgrade(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// serveSocket takes a WebSocket in, whatever its path: a client can only be told
-// what is wrong on an open connection.
-func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
-	if !s.handshakes.allow(r) {
+// serveSocket accepts a WebSocket, whatever its path: only on an open connection
+// can a client learn what is wrong.
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) {
+	if !s.handshakes.allow(from.address.Addr(), r.RemoteAddr) {
 		tooManyHandshakes(w)
 		return
 	}
-	app, refusal := s.checkHandshake(r)
-	s.transport.Serve(w, r, app, refusal)
+	app, refusal := s.checkHandshake(r, from)
+	s.transport.Serve(clientWriter{w, from}, r, app, refusal)
 }
 
-// checkHandshake finds the app and what stands against the connection, which is
-// a protocol.Fault.
-func (s *Server) checkHandshake(r *http.Request) (*hub.App, error) {
+// checkHandshake returns the app, and why the connection is to be closed, which is
+// a protocol.Fault; nil = it is not.
+func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
 	key, ok := appKey(r.URL.Path)
 	if !ok {
 		return nil, protocol.PathNotFound()
 	}
 	app := s.hub.AppByKey(key)
 	switch {
-	case s.closed.Load():
+	case s.socketsClosed.Load():
 		return nil, protocol.OverCapacity()
 	case app == nil:
 		return nil, protocol.UnknownAppKey(key)
 	case app.Disabled:
 		return nil, protocol.AppDisabled()
-	case app.ForceTLS && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https":
+	case app.ForceTLS && !from.secure:
 		return nil, protocol.TLSOnly()
 	}
 	if err := checkProtocol(r.URL.Query().Get("protocol")); err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// originAllowed says whether a page from origin may connect. Clients that are
-// no browsers send none and are let in. A pattern is an origin, or a host, which
+// originAllowed says whether a page from origin may connect. Clients that are not
+// browsers send no origin, and may connect. A pattern is an origin, or a host, which
 // allows any scheme and port; a host may start with "*." for all below it.
 func originAllowed(patterns []string, origin string) bool {
 	if len(patterns) == 0 || origin == "" {
@@ -34,15 +34,21 @@ func originMatches(pattern string, origin *url.URL) bool {
 	} else if !strings.EqualFold(scheme, origin.Scheme) {
 		return false
 	}
-	if hasScheme || strings.Contains(host, ":") {
+	if hasScheme || hasPort(host) {
 		return hostMatches(withPort(host, origin.Scheme), withPort(origin.Host, origin.Scheme))
 	}
-	return hostMatches(host, origin.Hostname())
+	return hostMatches(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), origin.Hostname())
+}
+
+// hasPort says whether a port stands behind a host. The colons of an IPv6 address
+// stand in brackets.
+func hasPort(host string) bool {
+	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
 }
 
 // withPort adds the port that a scheme has by default, which browsers leave out.
 func withPort(host, scheme string) string {
-	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
+	if hasPort(host) {
 		return host
 	}
 	if strings.EqualFold(scheme, "https") {

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"channels/hub"
 	"channels/hub/transport"
@@ -19,95 +20,136 @@ type Options struct {
 	Transport *transport.Transport
 	Log       *slog.Logger
 
-	HandshakesPerSecond int // connections of an address; 0 = no limit
+	HandshakesPerSecond int // sockets that one address may open; 0 = no limit
+
+	// TrustedProxies are the proxies that are believed about their clients'
+	// addresses and schemes; nil = none.
+	TrustedProxies []netip.Prefix
+
+	// ProxyProtocol wants a header of the PROXY protocol, version 1 or 2, from
+	// every connection, which must come from a trusted proxy.
+	ProxyProtocol bool
+
+	MaxRequestConnections int // connections that are no sockets; 0 = no bound
+	MaxOpenConnections    int // those and sockets together; 0 = no bound
 
 	// Ready is why this node should be given no clients; nil = as the hub says.
 	Ready func() error
 
-	// Welcome serves a page at / that helps with the first steps. It shows the
-	// app's secret, so it is for development credentials only; nil = none.
+	// PublicSecret says that an app has the secret for development, which is
+	// known to everybody. The server warns when others than this machine use it.
+	PublicSecret bool
+
+	// Welcome serves a page at / that helps with the first steps, to this machine
+	// only. It shows the app's secret, so it is for development credentials only;
+	// nil = none.
 	Welcome *hub.App
 }
 
-// Server answers HTTP: it is the handler of the public listener.
+// Server answers HTTP: it is the handler of the public listener. Its methods may be
+// called from any goroutine.
 type Server struct {
-	hub        *hub.Hub
-	api        http.Handler
-	transport  *transport.Transport
-	log        *slog.Logger
-	welcome    *hub.App
-	ready      func() error
-	handshakes handshakes
+	hub           *hub.Hub
+	api           http.Handler
+	transport     *transport.Transport
+	log           *slog.Logger
+	welcome       *hub.App
+	ready         func() error
+	handshakes    handshakeLimit
+	proxies       trustedProxies
+	proxyProtocol bool
+	requestConns  *requestConns
 
-	leaving atomic.Bool // not ready any more
-	closed  atomic.Bool // to new sockets
+	publicSecret bool
+	warned       sync.Once // of the public secret
+
+	served        atomic.Bool // there was a request that was no socket's
+	draining      atomic.Bool // not ready any more
+	socketsClosed atomic.Bool // no new sockets
 }
 
 var _ http.Handler = (*Server)(nil)
 
 // New returns a server for a running hub.
 func New(o Options) *Server {
-	s := &Server{
-		hub:        o.Hub,
-		api:        o.API,
-		transport:  o.Transport,
-		log:        o.Log,
-		welcome:    o.Welcome,
-		ready:      o.Ready,
-		handshakes: handshakes{perSecond: o.HandshakesPerSecond},
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if s.ready == nil {
-		s.ready = o.Hub.Err
+	if o.Ready == nil {
+		o.Ready = o.Hub.Err
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	return s
-}
-
-// HTTPServer returns a server for the public listener, with the time-outs that
-// keep slow strangers from holding connections.
-func (s *Server) HTTPServer() *http.Server {
-	return &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	return &Server{
+		hub:           o.Hub,
+		api:           o.API,
+		transport:     o.Transport,
+		log:           o.Log,
+		welcome:       o.Welcome,
+		ready:         o.Ready,
+		handshakes:    handshakeLimit{perSecond: o.HandshakesPerSecond},
+		proxies:       o.TrustedProxies,
+		proxyProtocol: o.ProxyProtocol,
+		requestConns:  newRequestConns(o),
+		publicSecret:  o.PublicSecret,
 	}
 }
 
-// Leave makes the server not ready, ahead of a shutdown.
-func (s *Server) Leave() { s.leaving.Store(true) }
+// StartDraining makes the server not ready, ahead of a shutdown. Keep-alive
+// connections end with their next answer, so that publishers go to another node.
+func (s *Server) StartDraining() { s.draining.Store(true) }
 
-// Refuse has new sockets closed with 4100 from now on, so that clients try again
-// a second later: where nobody listens, pusher-js waits for fifteen.
-func (s *Server) Refuse() { s.closed.Store(true) }
+// HasServed says whether there was a request that was no socket's. If so, somebody
+// may keep a connection for the next one.
+func (s *Server) HasServed() bool { return s.served.Load() }
 
-// errLeaving is what Ready answers after Leave.
-var errLeaving = errors.New("shutting down")
+// CloseToSockets has new sockets closed with 4100 from now on, so that clients try
+// again a second later: where nobody listens, pusher-js waits for fifteen.
+func (s *Server) CloseToSockets() { s.socketsClosed.Store(true) }
+
+// errDraining is what Ready answers after StartDraining.
+var errDraining = errors.New("shutting down")
 
 // Ready is why this node should be given no clients, nil when it should.
 func (s *Server) Ready() error {
-	if s.leaving.Load() {
-		return errLeaving
+	if s.draining.Load() {
+		return errDraining
 	}
 	return s.ready()
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. The transport and the API see the client's
+// address in the request's RemoteAddr, as trusted proxies tell it; its port is 0
+// when they do not tell that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from := s.proxies.peerOf(r)
+	if from.told {
+		ours := *r
+		ours.RemoteAddr = from.address.String()
+		r = &ours
+	}
+	s.warnOfPublicSecret(r, from)
+	if isUpgrade(r) {
+		s.serveSocket(w, r, from)
+		return
+	}
+	if !s.served.Load() {
+		s.served.Store(true)
+	}
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	s.serveRequest(w, r, from)
+}
+
+// serveRequest answers what is no WebSocket.
+func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer) {
 	switch {
-	case isUpgrade(r):
-		s.serveSocket(w, r)
 	case strings.HasPrefix(r.URL.Path, "/apps/"), strings.HasPrefix(r.URL.Path, "/users/"):
 		s.api.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):
 		noFallback(w, r)
-	case s.welcome != nil && (r.URL.Path == "/" || r.URL.Path == welcomeEventPath):
+	case s.welcome != nil && isWelcomePath(r.URL.Path) && fromThisMachine(r, from):
 		s.serveWelcome(w, r)
 	default:
 		http.Error(w, "Not found", http.StatusNotFound)
@@ -116,7 +158,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // upgradeRequired answers a plain request where a WebSocket is expected.
 func upgradeRequired(w http.ResponseWriter) {
-	w.Header().Set("Connection", "Upgrade")
+	w.Header().Add("Connection", "Upgrade")
 	w.Header().Set("Upgrade", "websocket")
 	http.Error(w, "This address takes WebSocket connections only", http.StatusUpgradeRequired)
 }

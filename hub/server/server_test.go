@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -116,6 +117,7 @@ type rig struct {
 	metrics *ops.Metrics
 	front   *server.Server
 	carrier *transport.Transport
+	over    way // how raw clients come
 }
 
 // options are those of what a rig is made of.
@@ -123,6 +125,7 @@ type options struct {
 	transport transport.Options
 	api       api.Options
 	server    server.Options
+	secure    *tls.Config // nil = plain
 }
 
 // newRig starts a server with an app that change has changed, and a second one
@@ -145,13 +148,13 @@ func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig
 		change(&o)
 	}
 	front, carrier, requests := assemble(engine, o)
-	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Port: "6001"})
+	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Soketi: true, Port: "6001"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	web := front.HTTPServer()
-	go func() { _ = web.Serve(listener) }()
+	go func() { _ = web.Serve(front.Listener(listener, o.secure)) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

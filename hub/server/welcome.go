@@ -20,7 +20,7 @@ const welcomeEventPath = "/welcome/event"
 // welcomeChannel is the channel that the page subscribes to.
 const welcomeChannel = "my-channel"
 
-// welcomePage is what the page is filled in with.
+// welcomePage fills in the page.
 type welcomePage struct {
 	App     *hub.App
 	Host    string
@@ -30,7 +30,9 @@ type welcomePage struct {
 	Path    string
 }
 
-// serveWelcome shows the page at / and sends the event its button asks for.
+func isWelcomePath(path string) bool { return path == "/" || path == welcomeEventPath }
+
+// serveWelcome shows the page at / and sends the event that its button asks for.
 func (s *Server) serveWelcome(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == welcomeEventPath && r.Method == http.MethodPost:
@@ -60,7 +62,7 @@ func (s *Server) showWelcome(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// sendWelcomeEvent publishes a fixed event, for a page of our own only.
+// sendWelcomeEvent publishes a fixed event. It takes requests from our own page only.
 func (s *Server) sendWelcomeEvent(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)

@@ -3,10 +3,14 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -18,43 +22,40 @@ import (
 // subprotocol is what some SDKs offer in Sec-WebSocket-Protocol.
 const subprotocol = "pusher-channels-protocol-7"
 
-// Serve takes a WebSocket in. A client can only be told what is wrong on an open
-// connection, so a refusal, which is a protocol.Fault, is sent there; app may
-// then be nil. Serve returns at once, which frees the HTTP server's part of the
+// Serve accepts a WebSocket. A client can only read what is wrong on an open
+// connection, so a refusal, which is a protocol.Fault, is sent there; app may then
+// be nil. Serve returns at once, which frees the HTTP server's part of the
 // connection.
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, app *hub.App, refusal error) {
-	session, err := t.accept(w, r, app)
+	s, ahead, err := t.accept(w, r, app)
 	if err != nil {
-		return // the library has answered
+		return // it has been answered
 	}
-	g := session.guard
 	reason := hub.Refused
 	if refusal == nil {
-		session.client, reason, refusal = t.connect(app, g)
+		reason, refusal = t.connect(s)
 	}
 	if refusal != nil {
-		t.refuse(g, refusal, reason)
+		fault := asFault(refusal)
+		t.hub.CountClose(fault, reason)
+		s.closeWith(hub.End{Code: fault.Code, Reason: reason}, lastFrames(fault))
 	}
-	session.start()
+	s.start(ahead)
 }
 
-// connect gives the socket to the hub, which may have no room for it.
-func (t *Transport) connect(app *hub.App, g *guard) (*hub.Conn, hub.CloseReason, error) {
-	client, err := t.hub.Connect(app, socket{g})
+// connect gives the session to the hub, which may have no room for it.
+func (t *Transport) connect(s *session) (hub.CloseReason, error) {
+	client, err := t.hub.Connect(s.app, s)
 	if err != nil {
 		if fault := asFault(err); fault.Code == protocol.CodeOverQuota {
-			return nil, hub.Quota, err
+			return hub.Quota, err
 		}
-		return nil, hub.Capacity, err
+		return hub.Capacity, err
 	}
-	g.client = client
-	return client, "", nil
-}
-
-func (t *Transport) refuse(g *guard, refusal error, reason hub.CloseReason) {
-	fault := asFault(refusal)
-	t.hub.CountClose(fault, reason)
-	g.shut(fault)
+	s.line.Lock()
+	s.client = client
+	s.line.Unlock()
+	return "", nil
 }
 
 // asFault returns what the client is told of an error.
@@ -65,70 +66,76 @@ func asFault(err error) protocol.Fault {
 	return protocol.OverCapacity()
 }
 
-// accept has the library do the handshake over a guard.
-func (t *Transport) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, error) {
-	h := &hijacker{ResponseWriter: w, transport: t}
-	ws, err := websocket.Accept(h, r, acceptOptions())
+// accept makes the handshake and takes the connection over. It also returns what
+// the client has sent behind the handshake.
+func (t *Transport) accept(w http.ResponseWriter, r *http.Request, app *hub.App) (*session, []byte, error) {
+	h := &handshake{ResponseWriter: w}
+	ws, err := websocket.Accept(h, r, acceptOptions(app))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	limit := readLimit(app)
-	ws.SetReadLimit(limit)
-	h.library.ws = ws
-	return &session{transport: t, guard: h.guard, library: h.library, readLimit: limit}, nil
+	_ = ws.CloseNow() // it has no connection; see handshake
+	conn, ahead, err := takeOver(w)
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return nil, nil, err
+	}
+	deflate := strings.HasPrefix(h.Header().Get("Sec-WebSocket-Extensions"), "permessage-deflate")
+	return t.newSession(conn, app, switchingProtocols(h.Header()), deflate), ahead, nil
 }
 
-// readLimit is the largest message taken from a client, in bytes: an event of
+// acceptOptions are those of a handshake. Origins are checked per app, so the
+// library does not. It agrees to compression only without context takeover.
+func acceptOptions(app *hub.App) *websocket.AcceptOptions {
+	o := &websocket.AcceptOptions{
+		Subprotocols:       []string{subprotocol},
+		InsecureSkipVerify: true,
+		CompressionMode:    websocket.CompressionDisabled,
+	}
+	if app != nil && app.CompressionMin > 0 {
+		o.CompressionMode = websocket.CompressionNoContextTakeover
+	}
+	return o
+}
+
+// readLimit is the largest message accepted from a client, in bytes: an event of
 // the app's largest size may be six times as long on the wire.
-func readLimit(app *hub.App) int64 {
+func readLimit(app *hub.App) int {
 	const floor = 64 << 10
 	if app == nil {
 		return floor
 	}
-	return int64(max(floor, 6*app.MaxEventBytes+4<<10))
+	return max(floor, 6*app.MaxEventBytes+4<<10)
 }
 
-// hijacker is a ResponseWriter that hands out a guarded connection. The answer to
-// the handshake goes out in one write with the first frame behind it: a write
-// takes longer than anything else that is done for a connection.
-type hijacker struct {
-	http.ResponseWriter
-	transport *Transport
-	guard     *guard
-	library   *library // by itself: it outlives the request, and this
-}
+// handshake is the ResponseWriter with which the library checks the request and
+// makes the answer. It does not get the connection: the library's own connection
+// closes what it was given when it is closed or collected, and the descriptor
+// belongs to the session's line. What it was given here is closed at once and
+// collected with the request.
+type handshake struct{ http.ResponseWriter }
 
-// WriteHeader implements http.ResponseWriter. The status of a handshake is left
-// to Hijack.
-func (h *hijacker) WriteHeader(status int) {
+// WriteHeader implements http.ResponseWriter. The answer of a handshake that
+// succeeds goes out with the session's first frame.
+func (h *handshake) WriteHeader(status int) {
 	if status != http.StatusSwitchingProtocols {
 		h.ResponseWriter.WriteHeader(status)
 	}
 }
 
-// Hijack implements http.Hijacker.
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	ahead, err := readAhead(rw.Reader)
-	if err == nil {
-		err = conn.SetDeadline(time.Time{})
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("take over the connection: %w", err)
-	}
-	h.guard = newGuard(conn, ahead, h.transport.queues)
-	if h.guard.fd >= 0 {
-		h.guard.poller = h.transport.readers.get()
-	}
-	h.guard.greeting = switchingProtocols(h.Header())
-	h.library = new(library)
-	rw = h.library.connect(h.guard)
-	return h.library.port, rw, nil
+// Hijack implements http.Hijacker with a connection that is at its end.
+func (h *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	const least = 16 // bytes; nothing is read or written
+	rw := bufio.NewReadWriter(bufio.NewReaderSize(nowhere{}, least), bufio.NewWriterSize(nowhere{}, least))
+	return nowhere{}, rw, nil
 }
+
+// nowhere is a connection without a descriptor.
+type nowhere struct{ net.Conn }
+
+func (nowhere) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) Close() error                { return nil }
 
 // switchingProtocols is the head of the answer to a handshake.
 func switchingProtocols(header http.Header) []byte {
@@ -141,13 +148,50 @@ func switchingProtocols(header http.Header) []byte {
 	return b.Bytes()
 }
 
-// readAhead returns what the HTTP server has read past the handshake: clients
-// may send their first message right behind it.
-func readAhead(r *bufio.Reader) ([]byte, error) {
-	n := r.Buffered()
-	if n == 0 {
-		return nil, nil
+// takeOver takes the connection from the HTTP server, with what has been read of
+// it past the request: clients may send their first message right behind it.
+func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	b, err := r.Peek(n)
-	return append([]byte(nil), b...), err
+	ahead, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err == nil {
+		ahead, err = appendBuffered(bytes.Clone(ahead), conn)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	return conn, ahead, nil
+}
+
+// appendBuffered appends what a wrapper of a TCP connection has read and not
+// returned yet, as one that reads a proxy's header may. A read whose deadline has
+// passed returns that, and takes nothing from the socket.
+func appendBuffered(b []byte, conn net.Conn) ([]byte, error) {
+	switch conn.(type) {
+	case *net.TCPConn, *tls.Conn:
+		return b, nil
+	}
+	if tcpConn(conn) == nil {
+		return b, nil
+	}
+	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return nil, err
+	}
+	chunk := make([]byte, 512)
+	for {
+		n, err := conn.Read(chunk)
+		b = append(b, chunk[:n]...)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }

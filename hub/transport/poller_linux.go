@@ -19,12 +19,23 @@ import (
 // is armed for one event (EPOLLONESHOT), so that only one reader serves it, and
 // armed again when it is parked again.
 type poller struct {
-	set  *os.File        // the epoll set, itself waited for by the Go runtime
-	wait syscall.RawConn // of set
+	set    *os.File        // the epoll set, which the Go runtime waits for
+	wait   syscall.RawConn // of set
+	fd     int             // of set
+	shards [pollShards]pollShard
+}
 
+// pollShards is how many locks the table of sessions has, so that readers rarely
+// wait for each other.
+const pollShards = 64
+
+// pollShard is a part of the table: the descriptors that are its index, modulo
+// pollShards.
+type pollShard struct {
 	mu       sync.Mutex
-	fd       int        // of set; -1 = closed
-	sessions []*session // by descriptor; nil where nobody waits
+	closed   bool       // with the epoll set
+	sessions []*session // by descriptor divided by pollShards; nil = none
+	_        [24]byte   // one line of the processor's cache for each
 }
 
 // interest is what a parked socket waits for, once.
@@ -52,55 +63,75 @@ func newPoller() (*poller, error) {
 
 // close ends the readers that wait. Sockets in the set are not touched.
 func (p *poller) close() {
-	p.mu.Lock()
-	p.fd = -1
-	p.mu.Unlock()
+	for i := range p.shards {
+		shard := &p.shards[i]
+		shard.mu.Lock()
+		shard.closed = true
+		shard.mu.Unlock()
+	}
 	_ = p.set.Close()
 }
 
-// arm has the socket's next event reported. It is the caller's to see to it that
-// fd is not closed meanwhile.
+func (p *poller) shard(fd int) (*pollShard, int) {
+	return &p.shards[fd%pollShards], fd / pollShards
+}
+
+// arm has the socket's next event reported. The caller holds the line's lock, so
+// fd stays open; the shard's lock keeps the epoll set open.
 func (p *poller) arm(fd int, s *session) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fd < 0 {
+	shard, at := p.shard(fd)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.closed {
 		return os.ErrClosed
 	}
 	op := unix.EPOLL_CTL_MOD
-	if p.enter(fd, s) {
+	if shard.enter(at, s) {
 		op = unix.EPOLL_CTL_ADD
 	}
 	event := unix.EpollEvent{Events: interest, Fd: int32(fd)}
 	return unix.EpollCtl(p.fd, op, fd, &event)
 }
 
-// enter notes whose the descriptor is, and says whether that is new. The lock is
-// held.
-func (p *poller) enter(fd int, s *session) bool {
-	if fd >= len(p.sessions) {
-		p.sessions = append(p.sessions, make([]*session, fd+1-len(p.sessions))...)
+// enter notes whose the descriptor is, and says whether that is new.
+func (shard *pollShard) enter(at int, s *session) bool {
+	if at >= len(shard.sessions) {
+		shard.sessions = append(shard.sessions, make([]*session, at+1-len(shard.sessions))...)
 	}
-	if p.sessions[fd] == s {
+	if shard.sessions[at] == s {
 		return false
 	}
-	p.sessions[fd] = s
+	shard.sessions[at] = s
 	return true
 }
 
-// forget is for a descriptor about to be closed, which takes it out of the set.
+// forget is for a descriptor that is about to be closed, which takes it out of
+// the set.
 func (p *poller) forget(fd int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if fd < len(p.sessions) {
-		p.sessions[fd] = nil
+	shard, at := p.shard(fd)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if at < len(shard.sessions) {
+		shard.sessions[at] = nil
 	}
+}
+
+// session returns whose the descriptor is; nil = nobody's.
+func (p *poller) session(fd int) *session {
+	shard, at := p.shard(fd)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if at >= len(shard.sessions) {
+		return nil
+	}
+	return shard.sessions[at]
 }
 
 // turn is how long a reader goes on before it lets others go first.
 const turn = time.Millisecond
 
-// waiter is a reader's way to wait for events. It is made once, since what it
-// takes would be allocated for each call.
+// waiter is a reader's way to wait for events. It is made once for a reader: poll
+// would be allocated anew for each call.
 type waiter struct {
 	poller *poller
 	others *scheduling.Yielder
@@ -150,10 +181,8 @@ func (w *waiter) next(batch []*session) ([]*session, error) {
 
 // waiting appends the sessions that events are for.
 func (p *poller) waiting(events []unix.EpollEvent, batch []*session) []*session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, event := range events {
-		if s := p.sessions[event.Fd]; s != nil {
+		if s := p.session(int(event.Fd)); s != nil {
 			batch = append(batch, s)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // rawDescriptor returns the descriptor of a TCP connection, -1 for anything
 // else. It is valid until the connection is closed.
 func rawDescriptor(conn net.Conn) int {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
+	tcp := tcpConn(conn)
+	if tcp == nil {
 		return -1
 	}
 	raw, err := tcp.SyscallConn()
@@ -30,7 +30,7 @@ func rawDescriptor(conn net.Conn) int {
 }
 
 // rawWrite makes one attempt to write p to a socket that does not block, and
-// returns how much the kernel took. This is a third cheaper than going through
+// returns how much the kernel took. This is a third cheaper than to go through
 // net.Conn, whose deadlines and wake-ups one attempt does not need.
 func rawWrite(fd int, p []byte) (int, error) {
 	for {
@@ -47,7 +47,7 @@ func rawWrite(fd int, p []byte) (int, error) {
 	}
 }
 
-// rawRead makes one attempt to read. errNothingToRead: it would have to wait.
+// rawRead makes one attempt to read. At the end of the stream it returns 0.
 func rawRead(fd int, p []byte) (int, error) {
 	for {
 		n, err := scheduling.ReceiveNow(fd, p)
@@ -56,9 +56,18 @@ func rawRead(fd int, p []byte) (int, error) {
 			return n, nil
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return 0, errNothingToRead
+			return 0, errWouldBlock
 		default:
 			return 0, err
 		}
 	}
+}
+
+// rawShutdown ends the writing side, or both. An error means that it has ended.
+func rawShutdown(fd int, both bool) {
+	how := unix.SHUT_WR
+	if both {
+		how = unix.SHUT_RDWR
+	}
+	_ = unix.Shutdown(fd, how)
 }

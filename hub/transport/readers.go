@@ -6,17 +6,13 @@ import (
 	"sync"
 )
 
-// readBufferSize is what a reader takes from a socket at a time, in bytes. There
-// are a few readers only.
-const readBufferSize = 32 << 10
-
 // pollBatch is how many sockets one reader takes over at a time.
 const pollBatch = 32
 
 // readers serve the sockets that wait in a poller: a few goroutines, one for
-// each processor, take turns waiting and handle what has arrived whole. They do
-// not wait for clients, but they do for a worker whose mailbox is full. They start
-// with the first socket.
+// each processor, take turns waiting and handle what has arrived. They wait
+// neither for a client nor for a worker of the hub. They start with the first
+// socket.
 type readers struct {
 	log *slog.Logger
 
@@ -65,7 +61,7 @@ func (r *readers) close() {
 
 // serveParked is a reader, until the poller is closed.
 func serveParked(p *poller) {
-	buf := make([]byte, readBufferSize)
+	buf := make([]byte, readSize)
 	waiter := p.newWaiter()
 	defer waiter.close()
 	batch := make([]*session, 0, pollBatch)
@@ -75,7 +71,7 @@ func serveParked(p *poller) {
 			return
 		}
 		for i, s := range batch {
-			if s.guard.claim() {
+			if s.line.claim() {
 				s.serve(buf)
 			}
 			batch[i] = nil

@@ -2,166 +2,282 @@ package transport
 
 import (
 	"context"
-	"io"
+	"log/slog"
+	"net"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"channels/hub"
 	"channels/protocol"
 )
 
-// messageTimeout is how long a message may take from its first frame's header to
-// its end, so that nobody holds buffers by sending in drops.
-const messageTimeout = 30 * time.Second
+// CloseGrace is how long a peer has to take and answer a close frame.
+const CloseGrace = 3 * time.Second
 
-// session reads what one client sends, until the end of its connection. It is
-// read either by a goroutine of its own (run), or, while it is parked in a
-// poller, by nobody: a reader that finds it readable claims it, handles what is
-// there whole (serve) and parks it again.
+// session is one client on a WebSocket.
 //
-// Whole messages, pings and pongs are handled by hand. For all else, messages in
-// pieces and what is wrong, there is the library.
+//	State    What is read           What is sent           What leads on
+//	open     frames, to the hub     frames of the hub      closeWith, finish
+//	closing  everything, dropped    the last frames        finish
+//	closed   nothing                nothing                nothing
+//
+// closeWith is called when the server or the client wants to close, finish when
+// the peer has closed, the connection is broken, or time is up. Who comes first
+// says how the connection ended; that is reported once.
 type session struct {
+	line   line // its lock guards the fields up to the blank line
+	outbox outbox
+	timer  *time.Timer // of a message that has begun, or of closing; nil = none
+	client *hub.Conn   // nil before and unless the hub has accepted the client
+	ended  bool        // reported; not open any more
+
+	deflates bool // static, as transport and app are
+	timed    bool // timer runs for a message; the reader's, as frames is
+	frames   protocol.FrameReader
+
 	transport *Transport
-	guard     *guard
-	client    *hub.Conn // nil when the client was refused
-	library   *library  // nil while parked; see reader
-	readLimit int64     // of the library, in bytes
+	app       *hub.App // nil for a client that no app was found for
 }
 
-// start has the session read from now on. With a poller it holds no goroutine
-// while the client is silent.
-func (s *session) start() {
-	s.transport.sessions.Add(1)
-	if s.guard.poller == nil {
-		go s.run()
+var _ hub.Socket = (*session)(nil)
+
+func (t *Transport) newSession(conn net.Conn, app *hub.App, greeting []byte, deflate bool) *session {
+	s := &session{
+		transport: t,
+		app:       app,
+		deflates:  deflate,
+		frames:    protocol.NewFrameReader(readLimit(app), deflate),
+		outbox:    outbox{limits: &t.limits},
+	}
+	s.line.init(conn)
+	if !s.line.opaque {
+		s.line.poller = t.readers.get()
+	}
+	s.outbox.greet(greeting)
+	t.sessions.Add(1)
+	return s
+}
+
+// Send implements hub.Socket.
+func (s *session) Send(frames [][]byte) hub.Backlog {
+	s.line.Lock()
+	defer s.line.Unlock()
+	s.settle(s.outbox.send(frames, &s.line))
+	if s.outbox.queue == nil {
+		return hub.Clear
+	}
+	return s.judge()
+}
+
+// Backlog implements hub.Socket.
+func (s *session) Backlog() hub.Backlog {
+	s.line.Lock()
+	defer s.line.Unlock()
+	if s.outbox.queue == nil {
+		return hub.Clear
+	}
+	return s.judge()
+}
+
+// judge says how far the client is behind. Before it says that the client is
+// stuck it makes an attempt to write: the one that was paused may have been this
+// process. The lock is held.
+func (s *session) judge() hub.Backlog {
+	b := s.outbox.backlog(time.Now())
+	if b == hub.Stuck {
+		s.settle(s.outbox.advance(&s.line))
+		b = s.outbox.backlog(time.Now())
+	}
+	return b
+}
+
+// Stalled implements hub.Socket.
+func (s *session) Stalled() time.Duration {
+	s.line.Lock()
+	defer s.line.Unlock()
+	if s.outbox.queue == nil {
+		return 0
+	}
+	return s.outbox.stalled(time.Now())
+}
+
+// Deflates implements hub.Socket.
+func (s *session) Deflates() bool { return s.deflates }
+
+// Close implements hub.Socket.
+func (s *session) Close(f protocol.Fault) {
+	s.closeWith(hub.End{Code: f.Code, Reason: hub.CloseReason(f.Message)}, lastFrames(f))
+}
+
+// lastFrames are what a client is sent before the connection is closed.
+func lastFrames(f protocol.Fault) [][]byte {
+	closing := protocol.AppendCloseFrame(nil, f.Code, f.Message)
+	if f.Code >= protocol.CodeTLSOnly {
+		return [][]byte{protocol.ErrorFrame(f), closing}
+	}
+	return [][]byte{closing}
+}
+
+// closeWith begins to close: last is all that goes out still, and the peer has
+// CloseGrace to read it and to close. It says whether this was the end.
+func (s *session) closeWith(e hub.End, last [][]byte) bool {
+	s.line.Lock()
+	first := !s.ended
+	if first {
+		s.ended = true
+		s.settle(s.outbox.close(last, &s.line))
+		s.setTimer(CloseGrace, func() { s.finish(e) })
+	}
+	s.line.Unlock()
+	if first {
+		s.log(e)
+	}
+	return first
+}
+
+// finish closes the connection, at once and without a word.
+func (s *session) finish(e hub.End) {
+	s.line.Lock()
+	last := s.line.close()
+	first := !s.ended
+	s.ended = true
+	s.outbox.release()
+	s.stopTimer()
+	client := s.client
+	s.line.Unlock()
+	if !last {
 		return
 	}
-	ahead := s.guard.ahead
-	s.guard.ahead = nil
-	s.handle(ahead)
-}
-
-// run reads to the end, as the connection's goroutine. It is kept shallow, since
-// its stack is most of what an idle connection costs.
-func (s *session) run() {
-	var err error
-	for err == nil {
-		err = s.handleMessage()
+	if first {
+		s.log(e)
+		if client != nil {
+			client.Gone(e)
+		}
 	}
-	s.end()
-}
-
-// end is the last that happens to a session. It waits for the peer when a close
-// frame has been sent.
-func (s *session) end() {
-	if s.client != nil {
-		s.client.Gone()
-	}
-	s.guard.drain()
-	if s.library != nil {
-		_ = s.library.ws.CloseNow()
-	} else {
-		_ = s.guard.Close()
-	}
+	_ = s.line.conn.Close()
 	s.transport.sessions.Add(-1)
 }
 
-// handleMessage waits for a message and hands it on. An error is the end of the
-// connection.
-func (s *session) handleMessage() error {
-	kind, r, err := s.reader()
-	if err != nil {
-		return err
+// log reports the end of a connection at debug level. What it needs is made only
+// then.
+func (s *session) log(e hub.End) {
+	log := s.transport.log
+	if !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
 	}
-	s.guard.hurry(messageTimeout)
-	defer s.guard.hurry(0)
-	return s.receiveFrom(kind, r)
+	var appID, socketID string
+	if s.app != nil {
+		appID = s.app.ID
+	}
+	s.line.Lock()
+	if s.client != nil {
+		socketID = s.client.ID()
+	}
+	s.line.Unlock()
+	log.Debug("connection ended", "address", s.line.conn.RemoteAddr().String(),
+		"app", appID, "socket", socketID, "code", int(e.Code), "reason", string(e.Reason))
 }
 
-// reader has the library wait for a message.
-func (s *session) reader() (websocket.MessageType, io.Reader, error) {
-	if s.library == nil {
-		var err error
-		if s.library, err = newLibrary(s.guard, s.readLimit); err != nil {
-			return 0, nil, err
+// setTimer runs then, in a goroutine of its own, after d, unless the timer has
+// been set anew or stopped. The lock is held.
+func (s *session) setTimer(d time.Duration, then func()) {
+	s.stopTimer()
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		s.line.Lock()
+		due := s.timer == t
+		s.line.Unlock()
+		if due {
+			then()
+		}
+	})
+	s.timer = t
+}
+
+// stopTimer is for the holder of the lock.
+func (s *session) stopTimer() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+}
+
+// settle follows each use of the outbox: it starts the flusher when something
+// waits, ends the writing side behind the last frame, and gives up after an error.
+// The lock is held.
+func (s *session) settle(err error) {
+	if err != nil {
+		s.outbox.release()
+		s.line.sever()
+		return
+	}
+	if s.outbox.state == closing && s.outbox.queue == nil {
+		s.endWriting()
+	}
+	if s.outbox.startFlusher() {
+		go s.flush()
+	}
+}
+
+// endWriting follows the last frame.
+func (s *session) endWriting() {
+	if p := s.line.port; p != nil && !s.line.half {
+		p.sayGoodbye()
+		if _, _, err := s.line.write(nil); err != nil || s.line.pending() > 0 {
+			return // the peer has stopped reading; CloseGrace ends this
 		}
 	}
-	return s.library.ws.Reader(context.Background())
+	s.line.shutWriting()
 }
 
-func (s *session) receiveFrom(kind websocket.MessageType, r io.Reader) error {
-	buf := s.transport.buffers.get()
-	defer s.transport.buffers.put(buf)
-	if _, err := buf.ReadFrom(r); err != nil {
-		return err
-	}
-	s.receive(kind, buf.Bytes())
-	return nil
-}
-
-func (s *session) receive(kind websocket.MessageType, message []byte) {
-	switch {
-	case s.client == nil: // refused: the peer may not have noticed yet
-	case kind == websocket.MessageText:
-		s.client.Receive(message)
-	default:
-		s.client.Fail(protocol.BinaryFrame())
-		s.client.Close(protocol.Fault{
-			Code: protocol.CodeUnsupportedData, Message: protocol.BinaryFrame().Message,
-		}, hub.BadFrame)
-	}
-}
-
-// hurry gives the client so long to send on; 0 = any time it likes. Once the
-// connection is closing it has a deadline already.
-func (g *guard) hurry(timeout time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.state != open {
+// flush writes the queue until it is empty, as a goroutine. It does not limit how
+// long that takes: a client that stops reading is the hub's to judge, by Backlog
+// and Stalled.
+func (s *session) flush() {
+	if s.line.opaque {
+		s.flushOpaque()
 		return
 	}
-	var deadline time.Time
-	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
+	raw, err := s.line.rawConn()
+	if err == nil {
+		// Write calls until it gets true, each time when the descriptor is ready.
+		err = raw.Write(func(uintptr) bool { return s.flushNow() })
 	}
-	_ = g.conn.SetReadDeadline(deadline)
-}
-
-// lingers says whether the peer is to be given time to read what it was sent
-// last.
-func (g *guard) lingers() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.state == closing
-}
-
-func (g *guard) isOpen() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.state == open
-}
-
-// drain reads on after a close frame of ours, until the peer has closed or its
-// time is up, which began with the close frame: to close over unread data would
-// send a reset, which overtakes the close frame.
-func (g *guard) drain() {
-	if !g.lingers() {
-		return
+	if err != nil {
+		s.finish(disconnected)
 	}
-	if half, ok := g.conn.(interface{ CloseWrite() error }); ok && g.flushed() {
+}
+
+// flushNow makes one attempt to write the queue, and says whether nothing is left.
+func (s *session) flushNow() bool {
+	s.line.Lock()
+	defer s.line.Unlock()
+	s.settle(s.outbox.advance(&s.line))
+	return s.outbox.endFlusher()
+}
+
+// flushOpaque writes what the line has held back, without the lock.
+func (s *session) flushOpaque() {
+	for !s.flushNow() {
+		if _, err := s.line.conn.Write(*s.line.held); err != nil {
+			s.finish(disconnected)
+			return
+		}
+		s.line.Lock()
+		s.line.releaseHeld()
+		s.outbox.progressed()
+		s.line.Unlock()
+	}
+	if half, ok := s.line.conn.(interface{ CloseWrite() error }); ok && s.isClosing() {
 		_ = half.CloseWrite()
 	}
-	_, _ = io.Copy(io.Discard, onlyReader{g.conn})
 }
 
-// flushed says whether nothing is left to write.
-func (g *guard) flushed() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return !g.flushing
+// isClosing says that nothing but the last frames goes out.
+func (s *session) isClosing() bool {
+	s.line.Lock()
+	defer s.line.Unlock()
+	return s.outbox.state == closing
 }
 
-// onlyReader hides the methods by which io.Copy would take shortcuts.
-type onlyReader struct{ io.Reader }
+// disconnected is the end of a connection without a close frame.
+var disconnected = hub.End{Code: 1006, Reason: hub.Disconnected}

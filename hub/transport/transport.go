@@ -18,19 +18,18 @@ type Options struct {
 	QueueBytes     int   // bound of one client's queue; 0 = 1 MiB
 	NodeQueueBytes int64 // bound of all queues together; 0 = 512 MiB
 
-	// GoroutineReaders gives every socket a goroutine that reads, which it has
-	// anyway where idle sockets cannot be parked: over TLS, and elsewhere than on
+	// GoroutineReaders gives every socket a goroutine that reads. It has one
+	// anyway where idle sockets cannot be parked, which is elsewhere than on
 	// Linux. It is meant for tests.
 	GoroutineReaders bool
 }
 
-// Transport takes clients in and carries what they send and get. Its methods may
+// Transport accepts clients and carries what they send and get. Its methods may
 // be called from any goroutine.
 type Transport struct {
 	hub     *hub.Hub
 	log     *slog.Logger
-	queues  *queueLimits
-	buffers *buffers
+	limits  limits
 	readers readers
 
 	sessions atomic.Int64 // connections that are not closed yet
@@ -38,17 +37,13 @@ type Transport struct {
 
 // New returns a Transport for a running hub; Close ends it.
 func New(o Options) *Transport {
-	t := &Transport{
-		hub:     o.Hub,
-		log:     o.Log,
-		queues:  &queueLimits{perConn: o.QueueBytes, node: o.NodeQueueBytes},
-		buffers: newBuffers(),
+	t := &Transport{hub: o.Hub, log: o.Log}
+	t.limits.perConn, t.limits.node = o.QueueBytes, o.NodeQueueBytes
+	if t.limits.perConn <= 0 {
+		t.limits.perConn = 1 << 20
 	}
-	if t.queues.perConn <= 0 {
-		t.queues.perConn = 1 << 20
-	}
-	if t.queues.node <= 0 {
-		t.queues.node = 512 << 20
+	if t.limits.node <= 0 {
+		t.limits.node = 512 << 20
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -58,8 +53,12 @@ func New(o Options) *Transport {
 	return t
 }
 
-// QueuedBytes returns what is queued for clients that read slowly.
-func (t *Transport) QueuedBytes() int64 { return t.queues.used.Load() }
+// QueuedBytes returns how many bytes are queued for clients.
+func (t *Transport) QueuedBytes() int64 { return t.limits.used.Load() }
+
+// Sessions returns the number of connections that are not closed yet, also of
+// those that the hub has refused.
+func (t *Transport) Sessions() int64 { return t.sessions.Load() }
 
 // Wait returns when the last connection is closed, or with ctx's error.
 func (t *Transport) Wait(ctx context.Context) error {

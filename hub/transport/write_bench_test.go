@@ -5,21 +5,21 @@ package transport
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"testing"
 )
 
-// drained is a guard whose peer reads all it gets.
+// drained is a session whose peer reads all it gets.
 type drained struct {
-	*guard
-	got atomic.Int64 // bytes, by the peer
+	*session
+	got atomic.Int64 // bytes of plain text, by the peer
 }
 
-func newDrained(tb testing.TB) *drained {
+func newDrained(tb testing.TB, near, far net.Conn) *drained {
 	tb.Helper()
-	near, far := pair(tb)
-	d := &drained{guard: newGuard(near, nil, &queueLimits{perConn: 1 << 20, node: 1 << 20})}
+	d := &drained{session: newTestSession(near)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -34,6 +34,14 @@ func newDrained(tb testing.TB) *drained {
 	}()
 	tb.Cleanup(func() { _ = far.Close(); <-done })
 	return d
+}
+
+// newTestSession returns an open session of no hub. Nobody reads.
+func newTestSession(near net.Conn) *session {
+	t := New(Options{GoroutineReaders: true})
+	s := t.newSession(near, nil, nil, false)
+	s.outbox = outbox{limits: &t.limits} // nobody is greeted
+	return s
 }
 
 // await returns when all but a little of what was sent has been read.
@@ -53,38 +61,44 @@ func frames(count int) [][]byte {
 	return all
 }
 
+// carriers are the two ways in which a session reaches its peer.
+var carriers = map[string]func(testing.TB) (near, far net.Conn){"plain": pair, "TLS": securePair}
+
 // BenchmarkWrite gives frames to a socket of the kernel's: what a delivery costs
 // behind the worker.
 func BenchmarkWrite(b *testing.B) {
-	for _, count := range []int{1, 16} {
-		b.Run(fmt.Sprint(count, " frames"), func(b *testing.B) {
-			g := newDrained(b)
-			batch := frames(count)
-			b.ReportAllocs()
-			sent := int64(0)
-			for b.Loop() {
-				if err := g.send(batch); err != nil {
-					b.Fatal(err)
+	for _, carrier := range []string{"plain", "TLS"} {
+		for _, count := range []int{1, 16} {
+			b.Run(fmt.Sprint(carrier, "/", count, " frames"), func(b *testing.B) {
+				near, far := carriers[carrier](b)
+				s := newDrained(b, near, far)
+				batch := frames(count)
+				b.ReportAllocs()
+				sent := int64(0)
+				for b.Loop() {
+					s.Send(batch)
+					sent += int64(160 * count)
+					s.await(sent)
 				}
-				sent += int64(160 * count)
-				g.await(sent)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(count), "ns/frame")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(count), "ns/frame")
+			})
+		}
 	}
 }
 
 // TestWritingAllocatesNothing holds the promise for a frame and for a batch that
 // the kernel takes.
 func TestWritingAllocatesNothing(t *testing.T) {
+	writingAllocatesNothing(t, pair)
+}
+
+func writingAllocatesNothing(t *testing.T, carrier func(testing.TB) (near, far net.Conn)) {
+	t.Helper()
 	for _, count := range []int{1, 16} {
-		g := newDrained(t)
+		near, far := carrier(t)
+		s := newDrained(t, near, far)
 		batch := frames(count)
-		allocs := testing.AllocsPerRun(200, func() {
-			if err := g.send(batch); err != nil {
-				t.Fatal(err)
-			}
-		})
+		allocs := testing.AllocsPerRun(200, func() { s.Send(batch) })
 		if allocs > 0 {
 			t.Errorf("%d frames: %v allocations a write", count, allocs)
 		}

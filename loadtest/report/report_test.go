@@ -19,7 +19,7 @@ func sampleResult() *Result {
 		Schema: Schema, Scenario: "fanout", Summary: "A sentence.", Expected: 1000, Received: 999, Lost: 1,
 		Delivery: Sum(&h), Server: &Server{CPUPerDelivery: 5.5}, Generator: Generator{Trustworthy: true},
 		Timeline: []Second{{At: 1, Published: 20, Received: 500, P50: 1, P99: 2, Max: 3}, {At: 2, Published: 20, Received: 499, P50: 1, P99: 2, Max: 30}},
-		Problems: []string{"1 deliveries were lost."},
+		Problems: []string{"1 of 1,000 deliveries was lost."},
 	}
 }
 
@@ -111,7 +111,7 @@ func TestSummary(t *testing.T) {
 	if err := WriteSummary(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"NOT TRUSTWORTHY: it was slow", "PARTIAL", "1 deliveries were lost."} {
+	for _, want := range []string{"NOT TRUSTWORTHY: it was slow", "PARTIAL", "1 of 1,000 deliveries was lost."} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the summary has no %q:\n%s", want, &b)
 		}

@@ -143,6 +143,9 @@ type Storm struct {
 	Reconnect Times   `json:"reconnect"`   // of those dropped, from the drop to connection_established
 	Others    Times   `json:"others"`      // connects of others meanwhile
 	Before    Times   `json:"others_before"`
+
+	OthersWanted int64 `json:"others_wanted"` // before and meanwhile
+	OthersFailed int64 `json:"others_failed"`
 }
 
 // Slow is what readers that stalled did to the others.

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net/http"
@@ -319,6 +320,36 @@ func TestBodyWithoutAnEnd(t *testing.T) {
 			t.Errorf("got %s, want 413 or 401", res.Status)
 		}
 	})
+}
+
+// TestUnsignedBodyThatStops promises a body, sends a part of it and waits: whoever
+// cannot sign is answered without it.
+func TestUnsignedBodyThatStops(t *testing.T) {
+	for name, tt := range map[string]struct {
+		head string
+		sent int
+	}{
+		"large":   {"Content-Length: 690000", 689_999},
+		"small":   {"Content-Length: 100", 99},
+		"nothing": {"Content-Length: 690000", 0},
+		"chunked": {"Transfer-Encoding: chunked", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			besideBystander(t, func(t *testing.T, s *server) {
+				conn := dialTCP(t, s)
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				go func() { // an error says that the server has hung up, which is fine
+					_, _ = fmt.Fprintf(conn, "POST %s?auth_key=%s HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", eventsPath, appKey, tt.head)
+					_, _ = conn.Write(bytes.Repeat([]byte("x"), tt.sent))
+				}()
+				line, err := bufio.NewReader(conn).ReadString('\n')
+				if err != nil || !strings.HasPrefix(line, "HTTP/1.1 401 ") {
+					t.Errorf("answer: got %q, %v, want 401", line, err)
+				}
+			})
+		})
+	}
 }
 
 // TestBodyTooLargeForItsSignature is signed, but larger than any event.

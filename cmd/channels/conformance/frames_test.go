@@ -201,6 +201,10 @@ func TestAnswers(t *testing.T) {
 	check("one", one+"public", nil, `{"occupied":true}`)
 	check("subscription_count", one+"public", info("subscription_count"), `{"occupied":true,"subscription_count":2}`)
 	check("presence", one+"presence-p", info("user_count"), `{"occupied":true,"user_count":1}`)
+	check("subscription_count of presence", one+"presence-p", info("subscription_count"), `{"occupied":true,"subscription_count":2}`)
+	check("both counts of presence", one+"presence-p", info("user_count,subscription_count"), `{"occupied":true,"user_count":1,"subscription_count":2}`)
+	check("both counts of all presence channels", all, map[string]string{"filter_by_prefix": "presence-", "info": "user_count,subscription_count"},
+		`{"channels":{"presence-p":{"user_count":1,"subscription_count":2}}}`)
 	check("users", one+"presence-p/users", nil, `{"users":[{"id":"12345678901234567890"}]}`)
 	check("empty cache", one+"cache-c", info("cache"), `{"occupied":true,"cache":null}`)
 
@@ -233,7 +237,7 @@ func TestAnswers(t *testing.T) {
 	if got := counts.Channels["public"]; got["subscription_count"] != 2 || len(got) != 1 {
 		t.Errorf("info of public: got %s", body)
 	}
-	if got := counts.Channels["presence-p"]; got["user_count"] != 1 {
+	if got := counts.Channels["presence-p"]; got["user_count"] != 1 || got["subscription_count"] != 2 || len(got) != 2 {
 		t.Errorf("info of presence-p: got %s", body)
 	}
 	if got, ok := counts.Channels["nowhere"]; !ok || got["subscription_count"] != 0 {

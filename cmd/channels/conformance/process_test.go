@@ -111,6 +111,49 @@ func TestOpsListener(t *testing.T) {
 	}
 }
 
+// TestCommandLineIsNotServed starts the server with a secret in its arguments.
+func TestCommandLineIsNotServed(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--app-secret=very-secret")
+	if status, body := s.opsGet("/debug/pprof/cmdline"); status != http.StatusNotFound || strings.Contains(body, "very-secret") {
+		t.Errorf("got %d %q, want 404", status, body)
+	}
+}
+
+// TestProfilesUnderAnotherName asks as a page would whose name leads to this machine.
+func TestProfilesUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	req, err := http.NewRequest(http.MethodGet, "http://"+s.Ops+"/debug/pprof/heap", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "rebound.example:9601"
+	client := http.Client{Timeout: patience}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("got %s, want 403", res.Status)
+	}
+}
+
+func TestSoketiMetrics(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]bool{"CHANNELS_SOKETI_METRICS=false": false, "CHANNELS_SOKETI_METRICS=true": true} {
+		s := start(t, setting)
+		_, page := s.opsGet("/metrics")
+		if got := strings.Contains(page, `soketi_connected{app_id="1",port="`); got != want {
+			t.Errorf("%s: got Soketi's names %t", setting, got)
+		}
+		if !strings.Contains(page, `channels_connections{app_id="1"} 0`) {
+			t.Errorf("%s: our names are missing", setting)
+		}
+	}
+}
+
 func TestOpsListenerOff(t *testing.T) {
 	t.Parallel()
 	s := launch(t, mustBinary(t), "--listen=127.0.0.1:0", "--ops-listen=off")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestBehindProxy(t *testing.T) {
 	}
 	for i, s := range nodes {
 		_, metrics := s.opsGet("/metrics")
-		if !strings.Contains(metrics, "soketi_connected{") || strings.Contains(metrics, `soketi_connected{app_id="1",port="`+portOf(s.Addr)+`"} 0`) {
+		if !strings.Contains(metrics, "channels_connections{") || strings.Contains(metrics, `channels_connections{app_id="1"} 0`) {
 			t.Errorf("%s: node %d has no client", ws, i)
 		}
 	}
@@ -42,9 +43,11 @@ func TestBehindProxy(t *testing.T) {
 	}
 }
 
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr)
-	return port
+// without gives the log without the lines that have a text in them.
+func (l *logLines) without(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(slices.DeleteFunc(slices.Clone(l.lines), func(s string) bool { return strings.Contains(s, text) }), "\n")
 }
 
 // startProxy runs nginx with the configuration of the file, but for addresses.
@@ -76,11 +79,24 @@ func startProxy(t testing.TB, nodes []*server) string {
 		nginx = "/usr/sbin/nginx" // where Debian has it, which is not on everybody's path
 	}
 	cmd := exec.Command(nginx, "-c", file, "-p", dir, "-g", "daemon off;")
-	cmd.Stderr = os.Stderr
+	log := newLogLines()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("nginx: %v", err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
+	read := make(chan struct{})
+	go func() { defer close(read); log.readFrom(stderr) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		<-read
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("log of nginx, without refused connects:\n%s", log.without("connect() failed (111"))
+		}
+	})
 	within(t, patience, "nginx listens", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {

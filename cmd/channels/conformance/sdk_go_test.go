@@ -125,8 +125,8 @@ func TestGoSDKTriggerWithParams(t *testing.T) {
 	if public.SubscriptionCount == nil || *public.SubscriptionCount != 2 || public.UserCount != nil {
 		t.Errorf("public: got %+v, want 2 subscriptions and no user_count", public)
 	}
-	if presence.UserCount == nil || *presence.UserCount != 1 {
-		t.Errorf("presence-room: got %+v, want 1 user", presence)
+	if presence.UserCount == nil || *presence.UserCount != 1 || presence.SubscriptionCount == nil || *presence.SubscriptionCount != 1 {
+		t.Errorf("presence-room: got %+v, want 1 user and 1 subscription", presence)
 	}
 
 	got = must[*pusher.TriggerChannelsList](t, "TriggerWithParams")(
@@ -209,6 +209,10 @@ func TestGoSDKChannels(t *testing.T) {
 	room := must[*pusher.Channel](t, "Channel")(api.Channel("presence-room", pusher.ChannelParams{Info: &userCount}))
 	if !room.Occupied || room.UserCount != 2 {
 		t.Errorf("presence-room: got %+v, want 2 users", room)
+	}
+	room = must[*pusher.Channel](t, "Channel")(api.Channel("presence-room", pusher.ChannelParams{Info: &counts}))
+	if room.UserCount != 2 || room.SubscriptionCount != 2 {
+		t.Errorf("presence-room: got %+v, want 2 users and 2 subscriptions", room)
 	}
 	subscriptions := "subscription_count"
 	public := must[*pusher.Channel](t, "Channel")(api.Channel("public", pusher.ChannelParams{Info: &subscriptions}))

@@ -43,7 +43,7 @@ test('trigger with info', async (t) => {
     api.trigger(['counted', 'presence-counted', 'empty'], 'e', {}, { info: 'user_count,subscription_count' }),
   );
   assert.deepEqual(channels.counted, { subscription_count: 1 });
-  assert.equal(channels['presence-counted'].user_count, 1);
+  assert.deepEqual(channels['presence-counted'], { user_count: 1, subscription_count: 1 });
   assert.deepEqual(channels.empty, { subscription_count: 0 });
 });
 

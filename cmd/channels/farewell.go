@@ -1,0 +1,24 @@
+package main
+
+import (
+	"net"
+	"time"
+)
+
+// longestFarewell is how long peers have at most to make their last requests. A
+// tenth of a second was too short: where all stood still for as long, a connection
+// that had not been used meanwhile was used again just when it was closed.
+const longestFarewell = time.Second
+
+// sayFarewell ends the connections on which proxies and SDKs make one request after
+// the other. Closing such a connection may cross with a request that is on its way,
+// which then fails. So the node, whose answers have ended their connections since
+// it drains, refuses new connects, which has a proxy try the next node, and gives
+// the connections that are left a moment. It blocks for a fifth of the grace period
+// at most, and not at all where nobody has made a request.
+func sayFarewell(listener net.Listener, served bool, grace time.Duration) {
+	_ = listener.Close()
+	if served {
+		time.Sleep(min(grace/5, longestFarewell))
+	}
+}

@@ -1,0 +1,49 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// statusClosedRequest says that the client hung up before the answer; nobody is
+// likely to read it. The number is nginx's.
+const statusClosedRequest = 499
+
+// retryAfter is what a refused publisher should wait, in seconds.
+const retryAfter = "1"
+
+// apiError is an answer that is not a success. Every SDK shows its text.
+func apiError(status int, text string) error {
+	return protocol.RequestError{Status: status, Text: text}
+}
+
+// answerError answers with plain text, which SDKs show as it is.
+func (a *API) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	answer := a.errorAnswer(r, err)
+	switch answer.Status {
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
+	case http.StatusUnauthorized, http.StatusRequestEntityTooLarge:
+		abandonBody(w, r)
+	}
+	a.responses.count(answer.Status)
+	http.Error(w, answer.Text, answer.Status)
+}
+
+// errorAnswer returns the answer for any error.
+func (a *API) errorAnswer(r *http.Request, err error) protocol.RequestError {
+	answer := protocol.RequestError{Status: http.StatusInternalServerError, Text: "Internal error"}
+	switch {
+	case errors.As(err, &answer):
+	case r.Context().Err() != nil:
+		answer = protocol.RequestError{Status: statusClosedRequest, Text: "The client closed the request"}
+	case errors.Is(err, hub.ErrUnavailable):
+		answer = protocol.RequestError{Status: http.StatusServiceUnavailable, Text: "Try again later: " + err.Error()}
+	default:
+		a.log.Error("api request", "path", r.URL.Path, "error", err)
+	}
+	return answer
+}

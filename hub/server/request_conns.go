@@ -1,0 +1,192 @@
+package server
+
+import (
+	"container/list"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long a connection may take to its first request, and between
+	// two requests, however many others there are.
+	patience = time.Second
+
+	// roomCheck is how often it is looked whether sockets have made room.
+	roomCheck = 50 * time.Millisecond
+
+	// fullLoggedEvery is how often it is logged that there is no room.
+	fullLoggedEvery = 10 * time.Second
+)
+
+// requestConns are the connections that the HTTP server has: all but sockets.
+// They are bounded, so that strangers who connect and say nothing leave
+// descriptors to sockets, to the operator's listener, to Redis and to files.
+//
+// When there is no room, new connections wait, and those that have been without a
+// request for longest, for patience at least, are closed.
+// So a rush of clients is served in turn, and a silent crowd keeps nobody out.
+type requestConns struct {
+	most    int          // of these; 0 = no bound
+	open    int          // of these and sockets together; 0 = no bound
+	sockets func() int64 // how many sockets there are
+	log     *slog.Logger
+	gone    chan struct{} // holds a token when a connection has gone since
+
+	mu     sync.Mutex
+	all    map[net.Conn]*list.Element // nil: the connection has a request
+	silent *list.List                 // of silentConn, longest first
+	logged time.Time                  // when it was last logged that there is no room
+}
+
+// silentConn is a connection without a request.
+type silentConn struct {
+	conn  net.Conn
+	since time.Time
+}
+
+func newRequestConns(o Options) *requestConns {
+	c := &requestConns{
+		most: o.MaxRequestConnections, open: o.MaxOpenConnections, sockets: o.Transport.Sessions, log: o.Log,
+	}
+	c.init()
+	return c
+}
+
+func (c *requestConns) init() {
+	c.gone = make(chan struct{}, 1)
+	c.all = make(map[net.Conn]*list.Element)
+	c.silent = list.New()
+}
+
+// track is the HTTP server's hook for the states of connections.
+func (c *requestConns) track(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	element, known := c.all[conn]
+	if !known && state != http.StateNew {
+		return // it has been closed to make room
+	}
+	if element != nil {
+		c.silent.Remove(element)
+	}
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.all[conn] = c.silent.PushBack(silentConn{conn, time.Now()})
+	case http.StateActive:
+		c.all[conn] = nil
+	case http.StateHijacked, http.StateClosed:
+		delete(c.all, conn)
+		select {
+		case c.gone <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// findRoom looks for room for one more connection: it is there (again is 0), or
+// closing the victim makes it, or it is time to look again later.
+func (c *requestConns) findRoom() (victim net.Conn, again time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if (c.most <= 0 || len(c.all) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
+		return nil, 0
+	}
+	oldest := c.silent.Front()
+	if oldest == nil {
+		return nil, roomCheck
+	}
+	conn := oldest.Value.(silentConn)
+	if left := patience - time.Since(conn.since); left > 0 {
+		return nil, min(left, roomCheck)
+	}
+	c.silent.Remove(oldest)
+	delete(c.all, conn.conn)
+	return conn.conn, 0
+}
+
+// logFull says, once in a while, that there is no room, and what comes of it.
+func (c *requestConns) logFull(effect string) {
+	if c.logIsDue() {
+		c.log.Error("no room for more connections: "+effect,
+			"max_request_connections", c.most, "max_open_connections", c.open, "sockets", c.sockets())
+	}
+}
+
+func (c *requestConns) logIsDue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if !c.logged.IsZero() && now.Sub(c.logged) < fullLoggedEvery {
+		return false
+	}
+	c.logged = now
+	return true
+}
+
+// reset closes a connection at once, whatever has been written to it: a close over
+// TLS would wait for a peer that does not read.
+func reset(conn net.Conn) {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = inner.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// boundedListener hands on connections for which there is room. It accepts one
+// more, and has that wait; the others wait in the kernel's queue.
+type boundedListener struct {
+	net.Listener
+	conns  *requestConns
+	closed chan struct{}
+
+	once     sync.Once
+	closeErr error
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	since := time.Now()
+	for {
+		victim, again := l.conns.findRoom()
+		if victim != nil {
+			reset(victim)
+			l.conns.logFull("those that have been without a request for longest are closed")
+		}
+		if again == 0 {
+			return conn, nil
+		}
+		if time.Since(since) >= patience {
+			l.conns.logFull("new ones wait, since all have a request or are sockets")
+		}
+		select {
+		case <-l.conns.gone:
+		case <-time.After(again):
+		case <-l.closed:
+			_ = conn.Close()
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// Close implements net.Listener.
+func (l *boundedListener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		l.closeErr = l.Listener.Close()
+	})
+	return l.closeErr
+}

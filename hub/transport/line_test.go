@@ -1,0 +1,232 @@
+//go:build linux && !goroutinereaders
+
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"channels/hub"
+	"channels/protocol"
+)
+
+// pong is a client's, which is all that most sockets ever send.
+const pong = "\x8a\x80\x01\x02\x03\x04"
+
+// newParked returns a parked session of a hub's and its peer.
+func newParked(t *testing.T, near, far net.Conn) (*session, *waiter) {
+	t.Helper()
+	app := hub.DefaultApp()
+	h := hub.New(hub.Options{Apps: []hub.App{app}})
+	t.Cleanup(h.Close)
+	p, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	tr := New(Options{Hub: h, GoroutineReaders: true}) // no readers: the test is one
+	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
+	s.line.poller = p
+	if _, err := tr.connect(s); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, far) }() // greeted
+	s.start(nil)
+	w := p.newWaiter()
+	t.Cleanup(w.close)
+	return s, w
+}
+
+// awaitOne returns the one session that has something to read.
+func awaitOne(t *testing.T, w *waiter) *session {
+	t.Helper()
+	batch, err := w.next(nil)
+	if err != nil || len(batch) != 1 {
+		t.Fatalf("%d sessions, %v; want one", len(batch), err)
+	}
+	return batch[0]
+}
+
+// TestServingAllocatesNothing holds the promise for messages and control frames
+// that are there whole.
+func TestServingAllocatesNothing(t *testing.T) {
+	const message = `{"event":"pusher:pong","data":{}}`
+	text := append([]byte{0x81, 0x80 | byte(len(message)), 0, 0, 0, 0}, message...)
+	for name, sent := range map[string][]byte{"a pong": []byte(pong), "a message": text} {
+		t.Run(name, func(t *testing.T) {
+			near, far := pair(t)
+			s, events := newParked(t, near, far)
+			buf := make([]byte, readSize)
+			batch := make([]*session, 0, pollBatch)
+			heard := s.client
+			allocs := testing.AllocsPerRun(100, func() {
+				if _, err := far.Write(sent); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				batch, err = events.next(batch[:0])
+				if err != nil || len(batch) != 1 || !batch[0].line.claim() {
+					t.Fatalf("%d sessions, %v; want one that can be claimed", len(batch), err)
+				}
+				batch[0].serve(buf)
+			})
+			if allocs != 0 {
+				t.Errorf("%v allocations, want none", allocs)
+			}
+			if heard == nil || s.ended {
+				t.Error("the session is not open")
+			}
+		})
+	}
+}
+
+// TestLateEvents has readers come with events that are not true any more.
+func TestLateEvents(t *testing.T) {
+	t.Run("meant for another", func(t *testing.T) {
+		near, far := pair(t)
+		s, events := newParked(t, near, far)
+		if !s.line.claim() {
+			t.Fatal("not claimed")
+		}
+		s.serve(make([]byte, readSize)) // nothing is there
+		if _, err := io.WriteString(far, pong); err != nil {
+			t.Fatal(err)
+		}
+		if awaitOne(t, events) != s || !s.line.claim() {
+			t.Fatal("want it parked again, and claimed")
+		}
+	})
+	t.Run("claimed by another", func(t *testing.T) {
+		near, far := pair(t)
+		s, _ := newParked(t, near, far)
+		if !s.line.claim() || s.line.claim() {
+			t.Error("want it claimed once")
+		}
+	})
+	t.Run("closed since", func(t *testing.T) {
+		near, far := pair(t)
+		s, events := newParked(t, near, far)
+		if _, err := io.WriteString(far, pong); err != nil {
+			t.Fatal(err)
+		}
+		late := awaitOne(t, events)
+		s.finish(disconnected)
+		if late.line.claim() {
+			t.Error("claimed after closing")
+		}
+		if batch := s.line.poller.waiting(events.events[:1], nil); len(batch) != 0 {
+			t.Error("the descriptor is still known as its own")
+		}
+		if err := s.transport.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestClosedLine: nothing reaches the descriptor of a line that is closed, which
+// may be another's by then.
+func TestClosedLine(t *testing.T) {
+	for name, carrier := range carriers {
+		near, _ := carrier(t)
+		s := newTestSession(near)
+		s.line.Lock()
+		if !s.line.close() || s.line.close() {
+			t.Errorf("%s: want it closed once", name)
+		}
+		if n, _, err := s.line.read(make([]byte, 10), true); n != 0 || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: read %d, %v", name, n, err)
+		}
+		if _, n, err := s.line.write([]byte("x")); n != 0 || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: wrote %d, %v", name, n, err)
+		}
+		if s.line.park(s) {
+			t.Errorf("%s: parked", name)
+		}
+		s.line.sever()
+		s.line.shutWriting()
+		s.line.Unlock()
+		s.settle(nil)
+		_ = near.Close()
+	}
+}
+
+// TestOneEnd has everybody end a session at once, who can.
+func TestOneEnd(t *testing.T) {
+	for name, carrier := range carriers {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				near, far := carrier(t)
+				s, events := newParked(t, near, far)
+				var all sync.WaitGroup
+				all.Go(func() { s.finish(disconnected) })
+				all.Go(func() { s.finish(disconnected) })
+				all.Go(func() { s.Close(protocol.Reconnect()) })
+				all.Go(func() { s.Send([][]byte{[]byte("frame")}) })
+				all.Go(func() {
+					if s.line.claim() {
+						s.serve(make([]byte, readSize))
+					}
+				})
+				all.Wait()
+				if n := s.transport.sessions.Load(); n != 0 {
+					t.Fatalf("%d sessions left", n)
+				}
+				if n := s.transport.QueuedBytes(); n != 0 {
+					t.Fatalf("%d bytes queued", n)
+				}
+				if s.line.poller.session(0) == s {
+					t.Fatal("still in the poller")
+				}
+				_ = events
+			}
+		})
+	}
+}
+
+// TestWrappedConnections: a wrapper that says what it wraps is parked as a plain
+// connection is, and what it has read ahead comes first.
+func TestWrappedConnections(t *testing.T) {
+	near, far := pair(t)
+	wrapped := &wrapper{Conn: near, ahead: []byte("ahead")}
+	s := newTestSession(wrapped)
+	if s.line.opaque {
+		t.Error("not driven by its descriptor")
+	}
+	if _, err := io.WriteString(far, "on the wire"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := appendBuffered([]byte("first "), wrapped)
+	if err != nil || string(b) != "first ahead" {
+		t.Errorf("got %q, %v; want what the wrapper had", b, err)
+	}
+	s.finish(disconnected)
+	if !wrapped.closed {
+		t.Error("the wrapper is not told of the end")
+	}
+}
+
+// wrapper is a connection as a listener for PROXY headers hands it out.
+type wrapper struct {
+	net.Conn
+	ahead  []byte
+	closed bool
+}
+
+func (w *wrapper) NetConn() net.Conn { return w.Conn }
+
+func (w *wrapper) Read(b []byte) (int, error) {
+	if len(w.ahead) > 0 {
+		n := copy(b, w.ahead)
+		w.ahead = w.ahead[n:]
+		return n, nil
+	}
+	return w.Conn.Read(b)
+}
+
+func (w *wrapper) Close() error {
+	w.closed = true
+	return w.Conn.Close()
+}
