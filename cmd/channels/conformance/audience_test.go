@@ -61,7 +61,7 @@ func (l *audience) publish() {
 }
 
 func (l *audience) publishAs(p int) error {
-	padding := strings.Repeat("x", l.bytes)
+	padding := incompressible(l.bytes) // for the readers that negotiate compression too
 	for next := uint32(0); !l.stop.Load(); next += uint32(l.batch) {
 		body := bytes.NewBufferString(`{"batch":[`)
 		for i := range l.batch {

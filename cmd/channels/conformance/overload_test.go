@@ -17,7 +17,8 @@ import (
 // The tests of overload run the server as it is released: the race detector
 // would make it another one. They do not run beside each other.
 
-func released(t *testing.T, k kind, settings ...string) *server {
+// startReleased runs the server as it is released.
+func startReleased(t *testing.T, k kind, settings ...string) *server {
 	t.Helper()
 	binary, err := plainBinary()
 	if err != nil {
@@ -33,7 +34,7 @@ func released(t *testing.T, k kind, settings ...string) *server {
 func TestStoppedServer(t *testing.T) {
 	for _, k := range []kind{plain, overTLS} {
 		t.Run(k.name, func(t *testing.T) {
-			s := released(t, k)
+			s := startReleased(t, k)
 			l := newAudience(s, 600, 1, 9_000)
 			l.read(t, 10)
 			l.publish()
@@ -63,7 +64,7 @@ func signalTo(t testing.TB, s *server, signal syscall.Signal) {
 // ten seconds.
 func TestOverload(t *testing.T) {
 	const memory = 400 << 20
-	s := released(t, plain)
+	s := startReleased(t, plain)
 	l := newAudience(s, 64, 10, 9_000)
 	l.read(t, 100)
 	watch := watchMemory(t, s)
@@ -87,16 +88,16 @@ func TestOverload(t *testing.T) {
 func TestStalledReader(t *testing.T) {
 	for _, k := range []kind{plain, overTLS, compressed} {
 		t.Run(k.name, func(t *testing.T) {
-			s := released(t, k)
+			s := startReleased(t, k)
 			l := newAudience(s.as(kind{tls: k.tls}), 8, 10, 9_000)
 			l.read(t, 99)
 			stalled := joinedWire(t, s)
 			stalled.extend(2 * time.Minute)
 			l.publish()
 			awaitSubscribers(t, s, room, 99)
+			stalled.expectSlowConsumer()
 			l.end(t)
 			l.check(t)
-			stalled.expectSlowConsumer()
 		})
 	}
 }
@@ -132,7 +133,7 @@ func (w *wire) expectSlowConsumer() {
 func TestSlowButSteadyReader(t *testing.T) {
 	for _, k := range []kind{plain, overTLS} {
 		t.Run(k.name, func(t *testing.T) {
-			s := released(t, k)
+			s := startReleased(t, k)
 			l := newAudience(s, 8, 10, 9_000)
 			l.read(t, 2)
 			l.add(&steadyReader{w: joinedWire(t, s), pause: 10 * time.Millisecond}) // at most 6.5 MB a second
@@ -149,7 +150,7 @@ func TestSlowButSteadyReader(t *testing.T) {
 func TestLargeEvent(t *testing.T) {
 	for _, k := range goodKinds {
 		t.Run(k.name, func(t *testing.T) {
-			s := released(t, k, "CHANNELS_APP_MAX_EVENT_BYTES=8MiB")
+			s := startReleased(t, k, "CHANNELS_APP_MAX_EVENT_BYTES=8MiB")
 			w := joinedWire(t, s)
 			data := jsonOf(6 << 20)
 			for i := range 2 {
@@ -168,7 +169,7 @@ func TestLargeEvent(t *testing.T) {
 // TestNotPublished requires that an event which was refused arrives nowhere,
 // with a mailbox that is too small for what is offered.
 func TestNotPublished(t *testing.T) {
-	s := released(t, plain, "CHANNELS_LIMITS_MAILBOX_BYTES=1MiB")
+	s := startReleased(t, plain, "CHANNELS_LIMITS_MAILBOX_BYTES=1MiB")
 	l := newAudience(s, 64, 10, 9_000)
 	l.read(t, 20)
 	l.add(&steadyReader{w: joinedWire(t, s), pause: 20 * time.Millisecond})
