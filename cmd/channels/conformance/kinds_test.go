@@ -121,7 +121,7 @@ type certificate struct {
 
 func mustCertificate(t testing.TB) certificate {
 	t.Helper()
-	c, err := selfSigned()
+	c, err := makeCertificate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +148,8 @@ var sharedTransport struct {
 	http.Transport
 }
 
-// selfSigned makes the certificate, once.
-var selfSigned = sync.OnceValues(func() (certificate, error) {
+// makeCertificate makes the self-signed certificate, once.
+var makeCertificate = sync.OnceValues(func() (certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return certificate{}, err

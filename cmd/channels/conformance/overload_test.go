@@ -133,7 +133,7 @@ func (w *wire) expectSlowConsumer() {
 func TestSlowButSteadyReader(t *testing.T) {
 	for _, k := range []kind{plain, overTLS} {
 		t.Run(k.name, func(t *testing.T) {
-			s := startReleased(t, k)
+			s := startReleased(t, k, "CHANNELS_LIMITS_MAILBOX_BYTES=4MiB") // what is admitted takes its time to read
 			l := newAudience(s, 8, 10, 9_000)
 			l.read(t, 2)
 			l.add(&steadyReader{w: joinedWire(t, s), pause: 10 * time.Millisecond}) // at most 6.5 MB a second
