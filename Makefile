@@ -12,7 +12,7 @@ LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: run build test test-all audit deps lint fuzz bench bench-peers fmt clean help
+.PHONY: run build test test-all autobahn audit deps lint fuzz bench bench-peers fmt clean help
 
 run: need-go ## build the server and the chat, and start both; LAN=1 for a phone
 	@LAN=$(LAN) scripts/run
@@ -23,7 +23,7 @@ build: need-go ## build bin/channels, bin/chat and bin/loadtest
 
 test: deps ## install what the tests need, and run them all
 	@scripts/section "vet"
-	$(GO) vet -tags conformance ./...
+	$(GO) vet -tags conformance,autobahn ./...
 	@scripts/section "tests of the packages"
 	$(GO) test -race -timeout 10m ./...
 	@scripts/section "conformance: the built server and real clients"
@@ -36,8 +36,11 @@ test: deps ## install what the tests need, and run them all
 	$(MAKE) --no-print-directory build
 	node --test chatapp/e2e/*.test.mjs
 
-test-all: test lint ## the tests, the linters and five minutes of fuzzing for each decoder
+test-all: test lint autobahn ## the tests, the linters, Autobahn's suite, and five minutes of fuzzing for each decoder
 	$(MAKE) fuzz FUZZTIME=5m
+
+autobahn: need-go ## run Autobahn's suite for RFC 6455 and compression; needs Python 2.7
+	@scripts/autobahn $(CASES)
 
 audit: need-go ## join, leave, publish and kill at random over Redis for AUDIT (1h), against a model
 	$(GO) test -race -run TestAudit -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
@@ -48,7 +51,7 @@ deps: need-go ## install what the tests need
 
 lint: need-go ## run the linters
 	@scripts/section "lint"
-	$(GO) vet -tags conformance ./...
+	$(GO) vet -tags conformance,autobahn ./...
 	$(GO) run $(LINT) run
 
 fuzz: need-go ## fuzz every decoder for FUZZTIME

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -28,9 +29,6 @@ func TestBadFrame(t *testing.T) {
 		{"two values", `{"event":"pusher:ping"}{"event":"pusher:ping"}`, "Invalid JSON…"},
 		{"trailing comma", `{"event":"pusher:ping",}`, "Invalid JSON…"},
 		{"control character in a string", "{\"event\":\"pusher:\x01ping\"}", "Invalid JSON…"},
-		{"invalid UTF-8 in data", "{\"event\":\"pusher:ping\",\"data\":\"\xff\"}", "Invalid JSON…"},
-		{"invalid UTF-8 in the event", "{\"event\":\"client-\xc3\x28\",\"channel\":\"room\",\"data\":{}}", "Invalid JSON…"},
-		{"surrogate as UTF-8", "{\"event\":\"pusher:ping\",\"data\":\"\xed\xa0\x80\"}", "Invalid JSON…"},
 		{"deep nesting, open", deep, "Invalid JSON…"},
 		{"deep nesting, open, in data", `{"event":"pusher:subscribe","data":` + deep, "Invalid JSON…"},
 		{"an array", `[]`, "…"},
@@ -91,6 +89,34 @@ func TestBadFrame(t *testing.T) {
 				publish(t, s, "mine", "still", "here")
 				c.expectData("still", "mine", "here")
 			}, "CHANNELS_APP_CLIENT_EVENTS=true")
+		})
+	}
+}
+
+// TestTextThatIsNotUTF8 is refused before it is read as JSON: RFC 6455 has the
+// connection closed with 1007.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	tests := []struct {
+		name  string
+		frame string
+	}{
+		{"in data", "{\"event\":\"pusher:ping\",\"data\":\"\xff\"}"},
+		{"in the event", "{\"event\":\"client-\xc3\x28\",\"channel\":\"room\",\"data\":{}}"},
+		{"in the channel", "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"\xc0\x80\"}}"},
+		{"a surrogate", "{\"event\":\"pusher:ping\",\"data\":\"\xed\xa0\x80\"}"},
+		{"behind JSON", "{\"event\":\"pusher:ping\"}\xff"},
+		{"at the end of what is no JSON", "{\"event\":\xf0\x9f"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			besideBystander(t, func(t *testing.T, s *server) {
+				c := connect(t, s)
+				c.subscribe(room)
+				c.send(tt.frame)
+				c.expectClose(1007, "")
+				awaitSubscribers(t, s, room, 1)
+			})
 		})
 	}
 }
@@ -326,4 +352,48 @@ func TestDeepClientEvent(t *testing.T) {
 func pingOf(n int) string {
 	const begin, end = `{"event":"pusher:ping","data":"`, `"}`
 	return begin + strings.Repeat("a", n-len(begin)-len(end)) + end
+}
+
+// TestSubscriptionsBeyondTheLimit subscribes to one channel more than a
+// connection may have. That one is refused; the others stay, and a place that is
+// given up can be taken.
+func TestSubscriptionsBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		limit    int
+		settings []string
+	}{
+		{"the default of 300", 300, nil},
+		{"a limit of 3", 3, []string{"CHANNELS_APP_MAX_CHANNELS_PER_CONNECTION=3"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			besideBystander(t, func(t *testing.T, s *server) {
+				c := connect(t, s)
+				name := func(i int) string { return fmt.Sprint("mine-", i) }
+				for i := range tt.limit {
+					c.subscribe(name(i))
+				}
+				for _, beyond := range []string{name(tt.limit), "private-a", "presence-a"} {
+					c.send(subscribeFrame(beyond, c.auth(beyond, ""), ""))
+					c.expectRefusal("…")
+					c.expect("pusher_internal:subscription_error", beyond)
+				}
+				c.answers()
+				_, body := get(t, s, channelsPath, nil)
+				if strings.Contains(body, quote(name(tt.limit))) || !strings.Contains(body, quote(name(tt.limit-1))) {
+					t.Errorf("occupied channels: got %s, want %s among them, and not %s", body, name(tt.limit-1), name(tt.limit))
+				}
+
+				for _, i := range []int{0, tt.limit - 1} {
+					publish(t, s, name(i), "still", "here")
+					c.expectData("still", name(i), "here")
+				}
+				c.unsubscribe(name(0))
+				c.subscribe(name(tt.limit))
+				connect(t, s).subscribe(name(0)) // others have places of their own
+			}, tt.settings...)
+		})
+	}
 }

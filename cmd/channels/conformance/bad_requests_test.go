@@ -307,12 +307,11 @@ func TestBodyWithoutAnEnd(t *testing.T) {
 	besideBystander(t, func(t *testing.T, s *server) {
 		huge := bytes.Repeat([]byte(" "), 64<<20)
 		copy(huge, validEvent)
-		req, err := http.NewRequest(http.MethodPost, "http://"+s.Addr+eventsPath, bytes.NewReader(huge))
+		req, err := http.NewRequest(http.MethodPost, s.url("http", eventsPath), bytes.NewReader(huge))
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := http.Client{Timeout: patience}
-		res, err := client.Do(req)
+		res, err := s.httpClient().Do(req)
 		if err != nil {
 			return // the connection was cut while the body was being sent
 		}
@@ -377,7 +376,7 @@ func TestMalformedHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			besideBystander(t, func(t *testing.T, s *server) {
-				conn := dialTCP(t, s)
+				conn := dialStream(t, s)
 				if _, err := conn.Write([]byte(tt.request)); err != nil {
 					t.Fatal(err)
 				}

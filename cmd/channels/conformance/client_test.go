@@ -86,9 +86,12 @@ func dial(t testing.TB, s *server, path string, headers ...string) *client {
 		header.Add(name, value)
 	}
 	conn, res, err := websocket.Dial( //nolint:bodyclose // never has to be closed, says Dial
-		ctx, "ws://"+s.Addr+path, &websocket.DialOptions{HTTPHeader: header})
+		ctx, s.url("ws", path), s.dialOptions(header))
 	if err != nil {
 		t.Fatalf("upgrade at %s: %v (response %+v)", path, err, res)
+	}
+	if accepted := res.Header.Get("Sec-WebSocket-Extensions"); s.kind.compressed && !strings.Contains(accepted, "permessage-deflate") {
+		t.Fatalf("upgrade at %s: compression was offered, and the answer has extensions %q", path, accepted)
 	}
 	conn.SetReadLimit(4 << 20)
 	c := &client{t: t, conn: conn, frames: make(chan frame, 10_000)}

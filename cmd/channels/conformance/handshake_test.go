@@ -80,7 +80,7 @@ func TestAcceptedHandshake(t *testing.T) {
 // TestSubprotocol offers what swift offers: the answer may name it or nothing.
 func TestSubprotocol(t *testing.T) {
 	t.Parallel()
-	conn := dialTCP(t, start(t))
+	conn := dialStream(t, start(t))
 	request := strings.TrimSuffix(upgradeRequest, "\r\n") + "Sec-WebSocket-Protocol: pusher-channels-protocol-7\r\n\r\n"
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestOrigin(t *testing.T) {
 func TestPlainGetOfASocket(t *testing.T) {
 	t.Parallel()
 	besideBystander(t, func(t *testing.T, s *server) {
-		status, body := httpGet(t, "http://"+s.Addr+defaultPath)
+		status, body := httpGetWith(t, s.httpClient(), s.url("http", defaultPath))
 		if status != http.StatusBadRequest && status != http.StatusUpgradeRequired {
 			t.Errorf("GET %s without an upgrade: got %d %q, want 400 or 426", defaultPath, status, body)
 		}
@@ -156,7 +156,7 @@ func TestBadUpgrade(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			besideBystander(t, func(t *testing.T, s *server) {
-				conn := dialTCP(t, s)
+				conn := dialStream(t, s)
 				_, _ = conn.Write([]byte(tt.request)) // may be cut short by the refusal
 				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {

@@ -111,7 +111,7 @@ func visit(addr string, i int) error {
 	if _, err := io.WriteString(conn, upgradeRequest); err != nil {
 		return err
 	}
-	w := &wire{conn: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, 512)}
+	w := &wire{tcp: conn.(*net.TCPConn), conn: conn, in: bufio.NewReaderSize(conn, 512)}
 	res, err := http.ReadResponse(w.in, nil)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (w *wire) leave(i int) error {
 	case 1:
 		return nil
 	case 2:
-		return w.conn.SetLinger(0)
+		return w.tcp.SetLinger(0)
 	default:
 		channel := []string{fmt.Sprint("leak-", i), fmt.Sprint("private-leak-", i), "presence-leak"}[i%3]
 		_, err := w.conn.Write(text(`{"event":"pusher:unsubscribe","data":{"channel":` + quote(channel) + `}}`).bytes())

@@ -39,6 +39,15 @@ type restCall struct {
 // do sends the request and gives the answer.
 func (r restCall) do(t testing.TB, s *server) (status int, body string) {
 	t.Helper()
+	status, body, err := r.send(s, s.httpClient())
+	if err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
+	}
+	return status, body
+}
+
+// send is do for any goroutine, over the connections of a client.
+func (r restCall) send(s *server, client *http.Client) (status int, body string, err error) {
 	key, secret := cmp.Or(r.Key, appKey), cmp.Or(r.Secret, appSecret)
 	query := map[string]string{
 		"auth_key":       key,
@@ -63,22 +72,18 @@ func (r restCall) do(t testing.TB, s *server) (status int, body string) {
 	for name, value := range query {
 		values.Set(name, value)
 	}
-	req, err := http.NewRequest(r.Method, "http://"+s.Addr+r.Path+"?"+values.Encode(), bytes.NewReader(payload))
+	req, err := http.NewRequest(r.Method, s.url("http", r.Path+"?"+values.Encode()), bytes.NewReader(payload))
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{Timeout: patience}
 	res, err := client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
+		return 0, "", err
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
-	}
-	return res.StatusCode, string(text)
+	return res.StatusCode, string(text), err
 }
 
 // joined is the query as it is signed: sorted, lower-case names, not escaped.

@@ -37,6 +37,9 @@ type server struct {
 	// FirstLine is the first line of the log.
 	FirstLine string
 
+	// kind is how the helpers reach the public listener.
+	kind kind
+
 	cmd  *exec.Cmd
 	log  *logLines
 	done chan struct{} // closed when the process is gone and its log is read
@@ -179,7 +182,11 @@ func (s *server) opsGet(path string) (status int, body string) {
 
 func httpGet(t testing.TB, url string) (status int, body string) {
 	t.Helper()
-	client := http.Client{Timeout: patience}
+	return httpGetWith(t, &http.Client{Timeout: patience}, url)
+}
+
+func httpGetWith(t testing.TB, client *http.Client, url string) (status int, body string) {
+	t.Helper()
 	res, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
