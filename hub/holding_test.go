@@ -165,15 +165,17 @@ func TestAPauseOfAWorkerClosesNobody(t *testing.T) {
 		}
 		time.Sleep(25 * time.Millisecond)
 		release()
-		time.Sleep(2 * time.Second)
+		time.Sleep(300 * time.Millisecond)
 		for i, k := range readers {
 			if k.isClosed() {
 				t.Fatalf("reader %d was closed", i)
 			}
 			checkNumbered(t, k.take(), 600)
+			k.mu.Lock()
 			if k.most > 256 {
 				t.Errorf("reader %d got %d frames at once", i, k.most)
 			}
+			k.mu.Unlock()
 		}
 		if held := r.hub.Stats().MailboxBytes; held != 0 {
 			t.Errorf("%d bytes are still held", held)

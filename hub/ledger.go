@@ -33,10 +33,13 @@ func (l *ledger) charge(u *usage, n int) {
 	u.held.Add(int64(n))
 }
 
-// release gives back what was charged.
+// release gives back what was charged, and lets publishers in that wait for it.
 func (l *ledger) release(u *usage, n int) {
 	l.total.Add(int64(-n))
 	u.held.Add(int64(-n))
+	if l.admits(u) {
+		l.publishers.wake()
+	}
 }
 
 // admits says whether the app may add something.

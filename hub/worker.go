@@ -108,6 +108,9 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 // the mailbox's, or that of a hold.
 func (w *worker) workOff(q *queue, of *hold) {
 	for it := q.front(); it != nil && !w.piece.full(); it = q.front() {
+		if of != nil && of.blockers > 0 {
+			break
+		}
 		if it.cmd == nil {
 			w.deliverFront(q, of)
 			continue
@@ -137,20 +140,19 @@ func (w *worker) pop(q *queue) {
 
 // refund gives back what the piece's items have held.
 func (w *worker) refund() {
-	p := &w.piece
-	if p.held == 0 {
-		return
+	if p := &w.piece; p.held > 0 {
+		w.release(p.account, p.held)
+		p.held = 0
 	}
-	l := w.hub.ledger
-	w.mailbox.held.Add(int64(-p.held))
-	l.release(p.account, p.held)
-	if l.admits(p.account) {
-		l.publishers.wake()
-	}
-	if l.admitsCommand(p.account, w.mailbox) {
+}
+
+// release gives back what items have held.
+func (w *worker) release(u *usage, n int) {
+	w.mailbox.held.Add(int64(-n))
+	w.hub.ledger.release(u, n)
+	if w.hub.ledger.admitsCommand(u, w.mailbox) {
 		w.mailbox.room.wake()
 	}
-	p.held = 0
 }
 
 // report says how long the piece's messages took.
