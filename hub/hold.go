@@ -32,7 +32,7 @@ type hold struct {
 	blockers int           // subscribers that are over a bound
 	queue    queue         // messages that wait
 	since    time.Duration // when they began to
-	ready    bool          // stands in behind.ready
+	ready    bool          // is in behind.ready
 }
 
 // behind are a worker's connections that are over a bound, and what can go on

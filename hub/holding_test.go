@@ -504,6 +504,38 @@ func TestTheLastSubscriberOfAHeldChannelLeaves(t *testing.T) {
 	}
 }
 
+// TestLeavingAHeldChannel has an unsubscribe lie in the mailbox while the channel
+// comes to be held.
+func TestLeavingAHeldChannel(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, clients := held(t, 2)
+		leaver, other := clients[0], clients[1]
+		release := r.stall()
+		for i := range 2 {
+			if err := r.triggerBig("news", fmt.Sprint(i), 70_000); err != nil { // a piece each
+				t.Fatal(err)
+			}
+		}
+		leaver.unsubscribe("news")
+		leaver.set(hub.Full)
+		release()
+		leaver.expect("0")
+		other.expect("0", "1")
+		leaver.set(hub.Clear)
+		time.Sleep(10 * time.Millisecond)
+		leaver.expect()
+		r.trigger("news", "2")
+		other.expect("2")
+		leaver.subscribe("news")
+		leaver.expect(acknowledged)
+		r.trigger("news", "3")
+		leaver.expect("3")
+		if held := r.hub.Stats().MailboxBytes; held != 0 {
+			t.Errorf("%d bytes are still held", held)
+		}
+	})
+}
+
 func TestAClientThatIsBehindIsNotRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, clients := held(t, 1)

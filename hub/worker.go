@@ -148,9 +148,9 @@ func (w *worker) refund() {
 
 // release gives back what items have held.
 func (w *worker) release(u *usage, n int) {
-	w.mailbox.held.Add(int64(-n))
-	w.hub.ledger.release(u, n)
-	if w.hub.ledger.admitsCommand(u, w.mailbox) {
+	l := w.hub.ledger
+	l.release(u, n)
+	if low(w.mailbox.held.Add(int64(-n)), l.perWorker) || l.admits(u) {
 		w.mailbox.room.wake()
 	}
 }
@@ -188,6 +188,9 @@ func (w *worker) reply(c *Conn, frame []byte) {
 	}
 }
 
+// keptFrames is how long a list of frames may have become and be lent again.
+const keptFrames = 2 * pieceItems
+
 func (w *worker) flush() {
 	for i, c := range w.dirty {
 		w.dirty[i] = nil
@@ -210,7 +213,7 @@ func (w *worker) flushConn(c *Conn) {
 		w.count(c.usage, len(list), bytes)
 		w.sendTo(c, list)
 	}
-	if cap(list) <= pieceItems {
+	if cap(list) <= keptFrames {
 		clear(list)
 		w.spare = append(w.spare, list[:0])
 	}
