@@ -504,6 +504,36 @@ func TestTheLastSubscriberOfAHeldChannelLeaves(t *testing.T) {
 	}
 }
 
+// TestASubscriptionOfOneWhoIsBehind is acknowledged while its connection is over a
+// bound: from then on it holds up its channel like any other.
+func TestASubscriptionOfOneWhoIsBehind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, g := gated(t)
+		full, other := r.connect(), r.connect()
+		full.subscribe("news")
+		full.expect(acknowledged)
+		other.subscribe("olds")
+		other.expect(acknowledged)
+		g.hold(true)
+		full.subscribe("olds")
+		r.settle()
+		r.fill(full, "first")
+		g.hold(false)
+		full.expect("first", acknowledged)
+		r.trigger("olds", "held")
+		full.expect()
+		full.set(hub.Clear)
+		time.Sleep(10 * time.Millisecond)
+		full.expect("held")
+		full.unsubscribe("olds")
+		full.unsubscribe("news")
+		r.settle()
+		if held := r.hub.Stats().MailboxBytes; held != 0 {
+			t.Errorf("%d bytes are still held", held)
+		}
+	})
+}
+
 // TestLeavingAHeldChannel has an unsubscribe lie in the mailbox while the channel
 // comes to be held.
 func TestLeavingAHeldChannel(t *testing.T) {
