@@ -7,6 +7,9 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 )
 
 // errWouldBlock is what a read answers when nothing is there. It is a net.Error
@@ -18,6 +21,13 @@ type wouldBlock struct{}
 func (wouldBlock) Error() string   { return "nothing to read" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
+
+// heldBuffers are for what a line holds.
+var heldBuffers = sync.Pool{New: func() any {
+	const records = 512 // what TLS adds to a chunk, and more
+	b := make([]byte, 0, outbox.ChunkSize+records)
+	return &b
+}}
 
 // line is the descriptor of one client's connection.
 //
@@ -33,7 +43,7 @@ func (wouldBlock) Temporary() bool { return true }
 //
 // A line without a descriptor from the start is opaque: it has a connection whose
 // calls block. That is so elsewhere than on Unix, and in tests over net.Pipe. Its
-// owner reads from conn, and its flusher writes what write has held back.
+// owner reads from conn, and its flusher writes what Write has held back.
 type line struct {
 	sync.Mutex
 	fd     int32 // -1 = none
@@ -41,10 +51,10 @@ type line struct {
 	opaque bool
 	half   bool // the writing side has been shut
 
-	conn   net.Conn // from the listener: owns the descriptor, and is closed with it
-	poller *poller  // nil: a goroutine reads
-	port   *port    // nil: no TLS
-	held   *[]byte  // taken by write and not sent; nil = nothing
+	conn   net.Conn    // from the listener: owns the descriptor, and is closed with it
+	poller *poller.Set // nil: a goroutine reads
+	port   *port       // nil: no TLS
+	held   *[]byte     // taken by Write and not sent; nil = nothing
 }
 
 type lineState uint8
@@ -77,7 +87,7 @@ func (l *line) init(conn net.Conn) {
 // park has the poller watch the line for s. false: it cannot, and the caller
 // keeps the line. The lock is held.
 func (l *line) park(s *session) bool {
-	if l.fd < 0 || l.poller == nil || l.poller.arm(int(l.fd), s) != nil {
+	if l.fd < 0 || l.poller == nil || l.poller.Arm(int(l.fd), s) != nil {
 		return false
 	}
 	l.state = parked
@@ -104,7 +114,7 @@ func (l *line) close() bool {
 	}
 	l.state = closed
 	if l.fd >= 0 && l.poller != nil {
-		l.poller.forget(int(l.fd))
+		l.poller.Forget(int(l.fd))
 	}
 	l.fd = -1
 	if !l.opaque {
@@ -131,8 +141,8 @@ func (l *line) read(p []byte, first bool) (n int, more bool, err error) {
 	return n, false, err
 }
 
-// write implements sink. The lock is held.
-func (l *line) write(p []byte) (taken, sent int, err error) {
+// Write implements outbox.Sink. The lock is held.
+func (l *line) Write(p []byte) (taken, sent int, err error) {
 	switch {
 	case l.opaque:
 		return l.holdBack(p), 0, nil
@@ -145,8 +155,8 @@ func (l *line) write(p []byte) (taken, sent int, err error) {
 	return sent, sent, err
 }
 
-// pending implements sink.
-func (l *line) pending() int {
+// Pending implements outbox.Sink.
+func (l *line) Pending() int {
 	if l.held == nil {
 		return 0
 	}
@@ -158,8 +168,8 @@ func (l *line) holdBack(p []byte) int {
 	if l.held != nil || len(p) == 0 {
 		return 0
 	}
-	l.held = scratch.Get().(*[]byte)
-	*l.held = append((*l.held)[:0], p[:min(len(p), chunkSize)]...)
+	l.held = heldBuffers.Get().(*[]byte)
+	*l.held = append((*l.held)[:0], p[:min(len(p), outbox.ChunkSize)]...)
 	return len(*l.held)
 }
 
@@ -168,9 +178,9 @@ func (l *line) releaseHeld() {
 	if l.held == nil {
 		return
 	}
-	if cap(*l.held) <= 2*chunkSize {
+	if cap(*l.held) <= 2*outbox.ChunkSize {
 		*l.held = (*l.held)[:0]
-		scratch.Put(l.held)
+		heldBuffers.Put(l.held)
 	}
 	l.held = nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/transport/poller"
 	"channels/protocol"
 )
 
@@ -13,12 +14,9 @@ import (
 // so that nobody holds buffers by sending in drops.
 const messageTimeout = 30 * time.Second
 
-// readSize is what is read from a socket at a time, in bytes.
-const readSize = 32 << 10
-
 // readBuffers are for sessions that are read outside the readers.
 var readBuffers = sync.Pool{New: func() any {
-	b := make([]byte, readSize)
+	b := make([]byte, poller.ReadSize)
 	return &b
 }}
 
@@ -47,7 +45,7 @@ func (s *session) resume() {
 		return
 	}
 	buf := readBuffers.Get().(*[]byte)
-	s.serve(*buf)
+	s.Serve(*buf)
 	readBuffers.Put(buf)
 }
 
@@ -63,9 +61,11 @@ func (s *session) park() {
 	}
 }
 
-// serve handles what has arrived on a session that the caller owns, and parks it
-// again. It does not wait for the client.
-func (s *session) serve(buf []byte) {
+// Claim implements poller.Parked.
+func (s *session) Claim() bool { return s.line.claim() }
+
+// Serve implements poller.Parked.
+func (s *session) Serve(buf []byte) {
 	for first, more := true, true; more; first = false {
 		var n int
 		var err error
@@ -89,8 +89,8 @@ func (s *session) read(buf []byte, first bool) (n int, more bool, err error) {
 	s.line.Lock()
 	defer s.line.Unlock()
 	n, more, err = s.line.read(buf, first)
-	if s.line.port != nil && s.line.pending() > 0 { // answers of TLS itself
-		s.settle(s.outbox.putHeld(&s.line))
+	if s.line.port != nil && s.line.Pending() > 0 { // answers of TLS itself
+		s.settle(s.outbox.PutHeld(&s.line))
 	}
 	if n > 0 {
 		n = s.heard(n)
@@ -203,7 +203,7 @@ func (s *session) sendPongs(pongs []byte, newest int) {
 	}
 	s.line.Lock()
 	defer s.line.Unlock()
-	s.settle(s.outbox.sendPongs(pongs, newest, &s.line))
+	s.settle(s.outbox.SendPongs(pongs, newest, &s.line))
 }
 
 // message hands a message to the hub. With wait, the hub has no room, and text is

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"channels/hub/transport/outbox"
 )
 
 // NewTLSListener returns a listener whose connections speak TLS, which a Transport
@@ -74,7 +76,7 @@ func (p *port) Write(b []byte) (int, error) {
 		return p.Conn.Write(b)
 	}
 	if p.line.held == nil {
-		p.line.held = scratch.Get().(*[]byte)
+		p.line.held = heldBuffers.Get().(*[]byte)
 	}
 	*p.line.held = append(*p.line.held, b...)
 	return len(b), nil
@@ -96,7 +98,7 @@ func (p *port) readRecord(b []byte, first bool) (int, error) {
 	return 0, err
 }
 
-// writeRecords is line.write: it encrypts a chunk at a time, for as long as the
+// writeRecords is Write of a line: it encrypts a chunk at a time, for as long as the
 // kernel takes what that makes.
 func (p *port) writeRecords(b []byte) (taken, sent int, err error) {
 	for {
@@ -105,7 +107,7 @@ func (p *port) writeRecords(b []byte) (taken, sent int, err error) {
 		if err != nil || p.line.held != nil || taken == len(b) {
 			return taken, sent, err
 		}
-		chunk := b[taken:min(len(b), taken+chunkSize)]
+		chunk := b[taken:min(len(b), taken+outbox.ChunkSize)]
 		if _, err := p.records.Write(chunk); err != nil {
 			return taken, sent, err
 		}

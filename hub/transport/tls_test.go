@@ -7,13 +7,16 @@ import (
 	"crypto/tls"
 	"io"
 	"testing"
+
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 )
 
 // readAll reads records until nothing is there, as a reader does.
 func readAll(t *testing.T, s *session) []byte {
 	t.Helper()
 	var got []byte
-	buf := make([]byte, readSize)
+	buf := make([]byte, poller.ReadSize)
 	for first := true; ; first = false {
 		n, _, err := s.line.read(buf, first)
 		got = append(got, buf[:n]...)
@@ -96,8 +99,8 @@ func TestTLSWriteToASlowPeer(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789a"), 1<<20)
 	s.Send([][]byte{sent})
 	s.line.Lock()
-	if s.outbox.queue == nil || s.line.pending() > chunkSize+1024 {
-		t.Errorf("%d bytes of ciphertext wait, want a chunk at most, and the rest in the queue", s.line.pending())
+	if s.outbox.Empty() || s.line.Pending() > outbox.ChunkSize+1024 {
+		t.Errorf("%d bytes of ciphertext wait, want a chunk at most, and the rest in the queue", s.line.Pending())
 	}
 	s.line.Unlock()
 	got, err := io.ReadAll(io.LimitReader(far, int64(len(sent))))
