@@ -169,7 +169,7 @@ type node struct {
 // run serves both listeners until ctx ends or one of them fails.
 func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error {
 	public := n.front.HTTPServer()
-	operator := ops.Server(n.ops, n.log)
+	operator := opsServer(n.ops, n.log)
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
 	if l.ops != nil {
@@ -189,6 +189,14 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 		n.log.Info("shut down")
 	}
 	return nil
+}
+
+// opsServer returns a server for the operator's listener. What it logs is sorted as
+// for the public one.
+func opsServer(handler http.Handler, log *slog.Logger) *http.Server {
+	s := ops.Server(handler, log)
+	s.ErrorLog = server.ErrorLog(log)
+	return s
 }
 
 // shutDown makes the node unready, and gives balancers a tenth of the grace period

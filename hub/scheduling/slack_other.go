@@ -2,5 +2,5 @@
 
 package scheduling
 
-// SlackenTimers does nothing: only Linux has threads whose timers may be put off.
+// SlackenTimers does nothing: only Linux has a slack for the timers of a thread.
 func SlackenTimers() {}

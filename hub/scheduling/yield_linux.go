@@ -9,19 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Yielder lets everything go first that has arrived at the sockets that Go's
-// runtime waits for, the listener and those with requests. The runtime looks
-// after them only when nothing is left to run, or every ten milliseconds and more:
-// while thousands of parked sockets leave at once, their readers always run.
+// noYield says that a Yielder does no more than runtime.Gosched.
+var noYield = switchedOff("CHANNELS_DEBUG_NO_YIELD")
+
+// Yielder has the Go runtime poll its network: the listener, and connections with
+// requests. The runtime polls when no goroutine can run, and else every ten
+// milliseconds. So while thousands of parked sockets leave at once, and their
+// readers always run, a new client would wait.
+//
+// A Yielder belongs to one goroutine. A nil Yielder calls runtime.Gosched.
 type Yielder struct {
-	event *os.File // an eventfd that the runtime waits for, too
+	event *os.File // an eventfd that the runtime polls, too
 	conn  syscall.RawConn
-	rung  bool
-	ring  func(fd uintptr) bool
+	wrote bool
+	ready func(fd uintptr) bool
 }
 
-// NewYielder returns nil if there cannot be one.
+// NewYielder returns nil where there is none.
 func NewYielder() *Yielder {
+	if noYield {
+		return nil
+	}
+	return newYielder()
+}
+
+func newYielder() *Yielder {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil
@@ -32,32 +44,35 @@ func NewYielder() *Yielder {
 		return nil
 	}
 	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
-	y.ring = func(fd uintptr) bool {
-		if y.rung {
+	// The first call makes the descriptor readable and has the goroutine wait for
+	// that. The runtime sees it when it polls, together with everything else.
+	y.ready = func(fd uintptr) bool {
+		if y.wrote {
 			return true
 		}
 		_, err := unix.Write(int(fd), one)
-		y.rung = true
-		return err != nil // or wait, until the runtime has found this, and all else
+		y.wrote = true
+		return err != nil
 	}
 	return y
 }
 
-// Yield returns when what had arrived before has had its turn.
+// Yield blocks until the runtime has polled the network once.
 func (y *Yielder) Yield() error {
 	if y == nil {
 		runtime.Gosched()
 		return nil
 	}
-	y.rung = false
-	if err := y.conn.Read(y.ring); err != nil {
+	y.wrote = false
+	if err := y.conn.Read(y.ready); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
 	return nil
 }
 
+// Close releases the descriptor.
 func (y *Yielder) Close() {
 	if y != nil {
-		_ = y.event.Close() // nothing is left to be lost
+		_ = y.event.Close() // nothing can be lost
 	}
 }

@@ -257,8 +257,15 @@ func TestMetrics(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	page := httptest.NewRecorder()
-	r.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	show := func() *httptest.ResponseRecorder {
+		page := httptest.NewRecorder()
+		r.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		return page
+	}
+	waitFor(t, "the refused socket's last frame to be off the queue", func() bool {
+		return strings.Contains(show().Body.String(), "channels_queue_bytes 0\n")
+	})
+	page := show()
 	for _, want := range []string{
 		`channels_connections{app_id="1"} 1`,
 		`channels_connections{app_id="2"} 0`,

@@ -68,16 +68,16 @@ func (c *proxiedConn) readHeader() {
 	// since the rest of the connection is not read through this buffer.
 	const bufferSize = 256
 	r := bufio.NewReaderSize(c.Conn, bufferSize)
-	_ = c.Conn.SetReadDeadline(time.Now().Add(proxyHeaderTimeout)) // it fails on a connection that reading fails on too
+	_ = c.SetReadDeadline(time.Now().Add(proxyHeaderTimeout)) // it fails on a connection that reading fails on too
 	header, err := proxyproto.Read(r)
-	_ = c.Conn.SetReadDeadline(time.Time{})
+	_ = c.SetReadDeadline(time.Time{})
 	if err == nil {
 		err = c.apply(header)
 	}
 	if err != nil {
 		c.err = fmt.Errorf("PROXY header: %w", err)
 		c.log.Debug("connection without a valid PROXY header closed", "address", c.Conn.RemoteAddr().String(), "error", err)
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return
 	}
 	c.ahead, _ = r.Peek(r.Buffered())

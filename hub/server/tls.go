@@ -6,22 +6,23 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // certificateCheck is how often the files of a certificate are looked at.
 const certificateCheck = 10 * time.Second
 
-// Certificate is a certificate from files, which is loaded anew when they have
-// changed. While the new one cannot be read, the old one stays.
+// Certificate is a certificate from files, which is reloaded when they change.
+// While the new one cannot be read, the old one stays.
 type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
+	loaded            atomic.Pointer[tls.Certificate]
 
-	mu      sync.Mutex
-	loaded  *tls.Certificate
-	changed [2]time.Time // of the files that were loaded
-	checked time.Time
+	checking sync.Mutex   // nobody waits for it, since files are read under it
+	changed  [2]time.Time // of the files that were loaded
+	checked  time.Time
 }
 
 // LoadCertificate reads a certificate and its key, in PEM form.
@@ -43,15 +44,17 @@ func (c *Certificate) Config() *tls.Config {
 	}
 }
 
-// get is called for every handshake.
+// get is called for every handshake. One of them looks at the files, once in a
+// while; meanwhile the others take the certificate that is there.
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) >= certificateCheck {
-		c.checked = now
-		c.reload()
+	if c.checking.TryLock() {
+		if now := time.Now(); now.Sub(c.checked) >= certificateCheck {
+			c.checked = now
+			c.reload()
+		}
+		c.checking.Unlock()
 	}
-	return c.loaded, nil
+	return c.loaded.Load(), nil
 }
 
 func (c *Certificate) reload() {
@@ -74,7 +77,8 @@ func (c *Certificate) load() error {
 	if err != nil {
 		return fmt.Errorf("certificate: %w", err)
 	}
-	c.loaded, c.changed = &pair, changed
+	c.changed = changed
+	c.loaded.Store(&pair)
 	return nil
 }
 
