@@ -13,7 +13,7 @@ import (
 // more. It does not last for ever:
 const (
 	// minorityPatience is how long a few subscribers may hold up the others.
-	minorityPatience = 250 * time.Millisecond
+	minorityPatience = 500 * time.Millisecond
 	// majorityPatience is how long many may, who are behind since the channel has
 	// more events than they can take.
 	majorityPatience = 5 * time.Second
@@ -24,6 +24,9 @@ const (
 	pollEvery = 5 * time.Millisecond
 	// judgeEvery is how often it is looked at who has used up the patience.
 	judgeEvery = 50 * time.Millisecond
+	// longestGap is how much of the time between two looks counts as patience. A
+	// process that was paused, or had no processor, has looked at nobody meanwhile.
+	longestGap = 50 * time.Millisecond
 )
 
 // hold is a channel that one worker holds back.
@@ -31,7 +34,7 @@ type hold struct {
 	channel  *channel
 	blockers int           // subscribers that are over a bound
 	queue    queue         // messages that wait
-	since    time.Duration // when they began to
+	since    time.Duration // when they began to, by behind.clock
 	ready    bool          // is in behind.ready
 }
 
@@ -40,8 +43,16 @@ type hold struct {
 type behind struct {
 	conns  []*Conn
 	ready  []*hold       // without blockers, with messages
-	judged time.Duration // when patience was looked at last
+	polled time.Duration // when poll looked last, since the hub's start
+	clock  time.Duration // for patience: runs while poll looks
+	judged time.Duration // when patience was looked at last, by clock
 	timer  *time.Timer   // for poll
+}
+
+// advance moves the clock to now, since the hub's start.
+func (b *behind) advance(now time.Duration) {
+	b.clock += min(now-b.polled, longestGap)
+	b.polled = now
 }
 
 // fellBehind acts on a socket that is over a bound.
@@ -57,10 +68,11 @@ func (w *worker) fellBehind(c *Conn, backlog Backlog) {
 		return
 	}
 	c.full.Store(true)
-	c.fullSince = w.hub.now()
 	if len(w.behind.conns) == 0 {
+		w.behind.polled = w.hub.now()
 		w.behind.timer.Reset(pollEvery)
 	}
+	c.fullSince = w.behind.clock
 	w.behind.conns = append(w.behind.conns, c)
 	c.subs.each(func(sub *subscription) {
 		if sub.stage != pending {
@@ -110,7 +122,7 @@ func (w *worker) unblock(ch *channel) {
 // holdBack moves the front of the mailbox behind the messages that wait.
 func (w *worker) holdBack(h *hold, q *queue) {
 	if h.queue.empty() {
-		h.since = w.hub.now()
+		h.since = w.behind.clock
 	}
 	h.queue.push(q.front())
 	q.pop()
@@ -139,7 +151,7 @@ func (w *worker) settleHold(h *hold) {
 	switch {
 	case to == nil || to.hold != h: // abandoned with its last subscriber
 	case h.blockers > 0:
-		h.since = w.hub.now()
+		h.since = w.behind.clock
 	case h.queue.empty():
 		to.hold = nil
 	case !h.ready:
@@ -162,6 +174,7 @@ func (w *worker) abandon(h *hold) {
 
 // poll looks at the connections that are behind.
 func (w *worker) poll() {
+	w.behind.advance(w.hub.now())
 	for _, c := range w.takeBehind() {
 		if c.closed {
 			continue
@@ -175,7 +188,7 @@ func (w *worker) poll() {
 			w.behind.conns = append(w.behind.conns, c)
 		}
 	}
-	if now := w.hub.now(); now-w.behind.judged >= judgeEvery {
+	if now := w.behind.clock; now-w.behind.judged >= judgeEvery {
 		w.behind.judged = now
 		w.judge(now)
 	}

@@ -323,6 +323,33 @@ func TestAHeldChannelKeepsItsOrder(t *testing.T) {
 	})
 }
 
+// TestAPauseOfTheServerCostsNoPatience has the worker held up for longer than it
+// waits for anybody: clients can do nothing about that.
+func TestAPauseOfTheServerCostsNoPatience(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, clients := held(t, 100)
+		s := &stuck{client: client{t: t}, until: make(chan struct{})}
+		conn, err := r.hub.Connect(r.app, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.conn = conn
+		r.settle()
+		r.fill(clients[0], "first")
+		r.trigger("news", "held")
+		r.settle()
+		s.stuck.Store(true)
+		s.say(`{"event":"pusher:ping"}`)
+		time.Sleep(time.Minute)
+		s.stuck.Store(false)
+		close(s.until)
+		time.Sleep(100 * time.Millisecond)
+		clients[0].expectOpen()
+		time.Sleep(time.Second)
+		clients[0].expectClosed(protocol.CodeOverCapacity)
+	})
+}
+
 func TestAFewAreWaitedForBriefly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, clients := held(t, 100)
@@ -332,10 +359,10 @@ func TestAFewAreWaitedForBriefly(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		clients[0].expectOpen()
 		clients[1].expect("first")
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond)
 		clients[0].expectClosed(protocol.CodeOverCapacity)
-		if after := clients[0].at.Sub(began); after < 250*time.Millisecond || after > 350*time.Millisecond {
-			t.Errorf("closed after %v, want 250 ms", after)
+		if after := clients[0].at.Sub(began); after < 500*time.Millisecond || after > 600*time.Millisecond {
+			t.Errorf("closed after %v, want 500 ms", after)
 		}
 		for _, c := range clients[1:2] {
 			c.expect("held")

@@ -664,7 +664,7 @@ func TestPausingClientStays(t *testing.T) {
 				time.Sleep(time.Millisecond) // the worker may be behind, which is not what is asked
 			}
 		}
-		time.Sleep(1500 * time.Millisecond) // more than the second after which a client over its bound is stuck
+		time.Sleep(1500 * time.Millisecond)
 		if r.hub.Connections() != 1 {
 			t.Fatal("the client has been closed")
 		}

@@ -16,7 +16,7 @@ const (
 	perFrame = 24
 
 	// stuckAfter is how long a client over its bound may take nothing.
-	stuckAfter = time.Second
+	stuckAfter = 5 * time.Second
 
 	// ChunkSize is how many bytes of small frames are put together for one write.
 	// It is also the most that a TLS record carries.
