@@ -77,7 +77,7 @@ func TestServingAllocatesNothing(t *testing.T) {
 			if allocs != 0 {
 				t.Errorf("%v allocations, want none", allocs)
 			}
-			if heard == nil || s.ended {
+			if heard == nil || s.isOver() {
 				t.Error("the session is not open")
 			}
 		})

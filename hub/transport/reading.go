@@ -323,8 +323,10 @@ func (s *session) expect(message bool) {
 
 // late ends the connection of a client that does not finish a message.
 func (s *session) late() {
-	s.fail(codePolicy, "A message was not finished within 30 seconds", hub.MessageTimeout)
+	s.fail(codePolicy, lateMessage, hub.MessageTimeout)
 }
+
+const lateMessage = "A message was not finished within 30 seconds"
 
 // codePolicy is RFC 6455's code for what no other one says.
 const codePolicy = 1008
