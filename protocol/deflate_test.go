@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -95,9 +94,11 @@ func TestDeflateFrameOfEverySize(t *testing.T) {
 }
 
 func TestDeflateFrameRefuses(t *testing.T) {
-	random := make([]byte, 2048)
+	random := make([]byte, 20_000)
 	rand.Read(random)
-	digits := []byte(hex.EncodeToString(random))
+	ending := func(n int) []byte {
+		return protocol.AppendTextFrame(nil, append(random[:len(random):len(random)], make([]byte, n)...))
+	}
 	tests := []struct {
 		name  string
 		frame []byte
@@ -106,7 +107,7 @@ func TestDeflateFrameRefuses(t *testing.T) {
 		{"an empty text", protocol.AppendTextFrame(nil, nil)},
 		{"a text too short to shrink", protocol.AppendTextFrame(nil, []byte("{}"))},
 		{"what does not shrink", protocol.AppendTextFrame(nil, random)},
-		{"what shrinks by less than a tenth", protocol.AppendTextFrame(nil, append(random, digits[:200]...))},
+		{"what shrinks by less than a tenth", ending(1800)},
 		{"a close frame", protocol.AppendCloseFrame(nil, protocol.CodeReconnect, strings.Repeat("a", 120))},
 		{"a pong", protocol.AppendPongFrame(nil, bytes.Repeat([]byte("a"), 125))},
 		{"a compressed frame", protocol.DeflateFrame(protocol.AppendTextFrame(nil, bytes.Repeat([]byte("a"), 100_000)))},
@@ -118,6 +119,9 @@ func TestDeflateFrameRefuses(t *testing.T) {
 				t.Errorf("got %d bytes of %d, want none", len(got), len(tt.frame))
 			}
 		})
+	}
+	if frame := ending(3000); protocol.DeflateFrame(frame) == nil {
+		t.Errorf("got none for %d bytes that shrink by more than a tenth", len(frame))
 	}
 }
 
@@ -225,7 +229,7 @@ func TestInflateGarbage(t *testing.T) {
 
 // TestBombs holds that a bomb costs no more than the limit.
 func TestBombs(t *testing.T) {
-	bomb := []byte(deflated(t, strings.Repeat("\x00", 50<<20), 9))
+	bomb := []byte(deflated(t, strings.Repeat("\x00", 4<<20), 6))
 	if len(bomb) > readLimit {
 		t.Fatalf("the bomb has %d bytes, and does not get in", len(bomb))
 	}
@@ -371,7 +375,7 @@ func BenchmarkInflateSubscribe(b *testing.B) {
 }
 
 func BenchmarkInflateBomb(b *testing.B) {
-	bomb := []byte(deflated(b, strings.Repeat("\x00", 10<<20), 9))
+	bomb := []byte(deflated(b, strings.Repeat("\x00", 4<<20), 6))
 	for b.Loop() {
 		_, err := protocol.Inflate(nil, bomb, math.MaxUint16)
 		if err == nil {

@@ -307,7 +307,7 @@ func TestAgainstTheLibrary(t *testing.T) {
 	pick := rand.New(random)
 	writer := newStandard(t, 6)
 	ends := map[string]int{}
-	for i := range 3000 {
+	for i := range 2000 {
 		s := script{left: make([]byte, pick.IntN(200))}
 		random.Read(s.left)
 		cuts := make([]byte, pick.IntN(4))

@@ -132,7 +132,7 @@ func (r *FrameReader) checkFirst(h clientHeader) string {
 	inMessage := r.partial != nil && r.partial.opcode != 0
 	begins := h.opcode() == opText || h.opcode() == opBinary
 	switch {
-	case h.first&rsv23 != 0, h.compressed() && !(r.deflate && begins):
+	case h.first&rsv23 != 0, h.compressed() && (!r.deflate || !begins):
 		return "a reserved bit is set"
 	case h.control() && h.opcode() > opPong, !h.control() && h.opcode() > opBinary:
 		return "the opcode is reserved"

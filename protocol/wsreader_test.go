@@ -163,7 +163,11 @@ func expect(t *testing.T, deflate bool, stream []byte, want ...string) {
 	for _, n := range []int{1, 2, 3, 7, 997, 4096} {
 		check(fmt.Sprintf("in pieces of %d", n), cut(stream, n))
 	}
-	for i := 1; i < min(len(stream), 300); i++ {
+	cuts := 300
+	if len(stream) > 10_000 {
+		cuts = 20 // those within the header
+	}
+	for i := 1; i < min(len(stream), cuts); i++ {
 		check(fmt.Sprintf("cut at %d", i), [][]byte{stream[:i], stream[i:]})
 	}
 }
@@ -502,6 +506,34 @@ func TestPromisesTakeNoMemory(t *testing.T) {
 		t.Errorf("a frame of 1 MiB that has begun takes %d bytes, want at most 600", each)
 	}
 	runtime.KeepAlive(all)
+}
+
+// TestBuffersStayWithinTheLimit holds that the buffer of a message in pieces is
+// never larger than the message may become.
+func TestBuffersStayWithinTheLimit(t *testing.T) {
+	almost := strings.Repeat("x", readLimit-1)
+	tests := []struct {
+		name   string
+		stream []byte
+		most   int
+	}{
+		{"a final frame", maskedFrame(fin|text, almost[:40_000]), 40_000},
+		{"fragments", fragments(almost, "x"), readLimit},
+		{"a final fragment", fragments("x", almost[:40_000]), 40_001},
+		{"a ping", maskedFrame(fin|ping, "short"), len("short")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := protocol.NewFrameReader(readLimit, false)
+			for _, piece := range cut(tt.stream, 997) {
+				for _, half := range [][]byte{piece[:1], piece[1:]} {
+					if ev, _ := r.Next(half); cap(ev.Data) > tt.most {
+						t.Errorf("the buffer has %d bytes, want at most %d", cap(ev.Data), tt.most)
+					}
+				}
+			}
+		})
+	}
 }
 
 func heap() int {
