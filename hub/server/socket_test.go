@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -688,6 +689,74 @@ func TestSlowReaderGetsEverythingInOrder(t *testing.T) {
 			c.expect(opText, fmt.Sprintf(`{"event":"event-%d",`, i))
 		}
 	}, func(o *options) { o.transport.QueueBytes = 64 << 20 })
+}
+
+// TestStalledTLSHandshakeIsCutOff has a client begin a TLS handshake and stop.
+func TestStalledTLSHandshakeIsCutOff(t *testing.T) {
+	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
+	certificate, err := server.LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, sent := range map[string]string{"nothing": "", "half a record": "\x16\x03\x01\x02\x00\x01", "no TLS": "GET / HTTP/1.1\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New(hub.Options{Apps: []hub.App{hub.DefaultApp()}})
+				defer h.Close()
+				front, _, _ := assemble(h, options{})
+				web := front.HTTPServer()
+				near, far := net.Pipe()
+				listener := transport.NewTLSListener(&oneConn{conn: far, done: make(chan struct{})}, certificate.Config())
+				go func() { _ = web.Serve(listener) }()
+				defer web.Close()
+				start := time.Now()
+				go func() { _, _ = io.WriteString(near, sent) }()
+				_, _ = io.ReadAll(near)
+				if took := time.Since(start); took > 15*time.Second {
+					t.Errorf("held for %v, want about 10 s at most", took)
+				}
+			})
+		})
+	}
+}
+
+// TestTLSWithoutADescriptor: where sockets cannot be driven by their descriptors,
+// TLS works with goroutines.
+func TestTLSWithoutADescriptor(t *testing.T) {
+	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
+	certificate, err := server.LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		app := hub.DefaultApp()
+		app.ID, app.Key, app.Secret = "1", key, secret
+		memory := hub.NewMemory()
+		defer memory.Close()
+		h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory})
+		defer h.Close()
+		front, _, _ := assemble(h, options{})
+		web := front.HTTPServer()
+		near, far := net.Pipe()
+		listener := transport.NewTLSListener(&oneConn{conn: far, done: make(chan struct{})}, certificate.Config())
+		go func() { _ = web.Serve(listener) }()
+		defer web.Close()
+		c := &rawClient{t: t, conn: tls.Client(near, &tls.Config{InsecureSkipVerify: true})}
+		c.r = bufio.NewReader(c.conn)
+		if err := c.upgrade(nil); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(opText, "pusher:connection_established")
+		c.write(text(subscribeNews))
+		c.expect(opText, "subscription_succeeded")
+		c.write(masked(0x80|opClose, "\x03\xe8"))
+		c.expect(opClose, "\x03\xe8")
+		_ = c.conn.Close()
+		synctest.Wait()
+		if n := h.Connections(); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
 }
 
 func TestVanishedClientLeavesNothing(t *testing.T) {

@@ -67,13 +67,9 @@ const (
 
 // init sets up a line over a connection that an HTTP server has given up.
 func (l *line) init(conn net.Conn) {
-	l.conn = conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		if p, ok := secure.NetConn().(*port); ok {
-			conn, l.port = p.Conn, p
-		} else {
-			conn = nil // TLS that cannot be driven without blocking
-		}
+	l.conn, l.port = conn, portOf(conn)
+	if l.port != nil {
+		conn = l.port.Conn
 	}
 	l.fd = int32(rawDescriptor(conn))
 	if l.opaque = l.fd < 0; l.opaque {
@@ -84,10 +80,15 @@ func (l *line) init(conn net.Conn) {
 	}
 }
 
-// park has the poller watch the line for s. false: it cannot, and the caller
-// keeps the line. The lock is held.
+// park has the poller watch the line for s. false: it cannot, and from then on a
+// goroutine has to read. The lock is held.
 func (l *line) park(s *session) bool {
-	if l.fd < 0 || l.poller == nil || l.poller.Arm(int(l.fd), s) != nil {
+	if l.fd < 0 || l.poller == nil {
+		return false
+	}
+	if l.poller.Arm(int(l.fd), s) != nil {
+		l.poller.Forget(int(l.fd))
+		l.poller = nil
 		return false
 	}
 	l.state = parked
@@ -212,14 +213,16 @@ func (l *line) rawConn() (syscall.RawConn, error) {
 	return tcp.SyscallConn()
 }
 
-// tcpConn finds the TCP connection that conn is or wraps. A wrapper says so with a
-// method NetConn, as that of crypto/tls, and reads and writes nothing of its own
-// after the handshake.
+// tcpConn finds the TCP connection that conn is or wraps; nil for any other. A
+// wrapper says so with a method NetConn. It changes nothing of what is read or
+// written, but may have read ahead; see appendBuffered.
 func tcpConn(conn net.Conn) *net.TCPConn {
 	for {
 		switch c := conn.(type) {
 		case *net.TCPConn:
 			return c
+		case *tls.Conn: // changes all of it
+			return nil
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
 		default:

@@ -77,7 +77,7 @@ func TestServingAllocatesNothing(t *testing.T) {
 			if allocs != 0 {
 				t.Errorf("%v allocations, want none", allocs)
 			}
-			if heard == nil || s.ended {
+			if heard == nil || s.isOver() {
 				t.Error("the session is not open")
 			}
 		})
@@ -223,4 +223,22 @@ func (w *wrapper) Read(b []byte) (int, error) {
 func (w *wrapper) Close() error {
 	w.closed = true
 	return w.Conn.Close()
+}
+
+// TestPollerGone: a session that cannot be parked gets a goroutine.
+func TestPollerGone(t *testing.T) {
+	near, far := pair(t)
+	s, _ := newParked(t, near, far)
+	if !s.Claim() {
+		t.Fatal("not parked")
+	}
+	s.line.poller.Close()
+	s.Serve(make([]byte, poller.ReadSize))
+	if s.Claim() {
+		t.Error("parked in a poller that is closed")
+	}
+	_ = far.Close() // which the goroutine finds
+	if err := s.transport.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

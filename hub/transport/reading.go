@@ -176,9 +176,15 @@ func (s *session) consume(in []byte) bool {
 		ev, in = s.frames.Next(in)
 		switch ev.Kind {
 		case protocol.FrameText, protocol.FrameBinary:
-			if wait, text := s.message(ev); wait != nil {
+			wait, text := s.message(ev)
+			switch {
+			case wait == nil:
+			case s.line.poller == nil: // a goroutine reads for this session alone
+				s.waitForRoom(wait, text)
+			default:
 				s.sendPongs(pongs, newest)
-				return s.setAside(wait, text, in)
+				s.setAside(wait, text, in)
+				return false
 			}
 		case protocol.FramePing:
 			newest = len(pongs)
@@ -232,14 +238,9 @@ func (s *session) message(ev protocol.FrameEvent) (wait <-chan struct{}, text []
 	return wait, text
 }
 
-// setAside leaves a session, to whose worker the hub lets nothing through, and the
-// rest of what it has sent, to a goroutine, so that a reader of many does not
-// wait. A goroutine that reads for this session alone waits itself.
-func (s *session) setAside(wait <-chan struct{}, text, rest []byte) bool {
-	if s.line.poller == nil {
-		s.waitForRoom(wait, text)
-		return s.consume(rest)
-	}
+// setAside leaves a session whose worker has no room for its message, and the rest
+// of what it has sent, to a goroutine. So a reader of many does not wait.
+func (s *session) setAside(wait <-chan struct{}, text, rest []byte) {
 	rest = bytes.Clone(rest) // the buffer is the reader's
 	go func() {
 		s.waitForRoom(wait, text)
@@ -247,7 +248,6 @@ func (s *session) setAside(wait <-chan struct{}, text, rest []byte) bool {
 			s.resume()
 		}
 	}()
-	return false
 }
 
 // waitForRoom returns when the hub has taken the message.
@@ -323,8 +323,10 @@ func (s *session) expect(message bool) {
 
 // late ends the connection of a client that does not finish a message.
 func (s *session) late() {
-	s.fail(codePolicy, "A message was not finished within 30 seconds", hub.MessageTimeout)
+	s.fail(codePolicy, lateMessage, hub.MessageTimeout)
 }
+
+const lateMessage = "A message was not finished within 30 seconds"
 
 // codePolicy is RFC 6455's code for what no other one says.
 const codePolicy = 1008

@@ -48,15 +48,33 @@ type port struct {
 	net.Conn // from the inner listener; the line closes it
 	records  *tls.Conn
 
-	line    *line // nil until a line has adopted the port
-	read    int   // bytes in this turn
-	drained bool  // the kernel had less than was asked for
+	line    *line  // nil until a line has adopted the port
+	ahead   []byte // what a wrapper in Conn had read ahead by then
+	read    int    // bytes in this turn
+	drained bool   // the kernel had less than was asked for
+}
+
+// portOf returns the port under a connection of a TLS listener of ours; nil for any
+// other connection.
+func portOf(conn net.Conn) *port {
+	if secure, ok := conn.(*tls.Conn); ok {
+		p, _ := secure.NetConn().(*port)
+		return p
+	}
+	return nil
 }
 
 // Read implements net.Conn.
 func (p *port) Read(b []byte) (int, error) {
 	if p.line == nil {
 		return p.Conn.Read(b)
+	}
+	if len(p.ahead) > 0 {
+		n := copy(b, p.ahead)
+		if p.ahead = p.ahead[n:]; len(p.ahead) == 0 {
+			p.ahead = nil
+		}
+		return n, nil
 	}
 	if p.drained || p.read > turnBytes {
 		return 0, errWouldBlock

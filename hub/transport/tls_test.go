@@ -108,3 +108,29 @@ func TestTLSWriteToASlowPeer(t *testing.T) {
 		t.Errorf("%d bytes, %v; as they were sent: %t", len(got), err, bytes.Equal(got, sent))
 	}
 }
+
+// TestTLSBehindAWrapper: what a wrapper of the TCP connection has read ahead comes
+// first.
+func TestTLSBehindAWrapper(t *testing.T) {
+	near, far, cut := securePairCut(t)
+	cut.cutting = true
+	if _, err := far.Write([]byte("ahead, on the wire")); err != nil {
+		t.Fatal(err)
+	}
+	const ahead = 7 // bytes of the record
+	p := portOf(near)
+	p.ahead = bytes.Clone(cut.kept[:ahead])
+	cut.kept = cut.kept[ahead:]
+	s := newTestSession(near)
+	s.line.Lock()
+	defer s.line.Unlock()
+	var got []byte
+	for cut.passOn(t, 100) {
+	}
+	for len(got) == 0 {
+		got = readAll(t, s)
+	}
+	if string(got) != "ahead, on the wire" {
+		t.Errorf("got %q", got)
+	}
+}
