@@ -253,7 +253,7 @@ func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
 		return
 	}
 	w.detach(c)
-	c.socket.Close(f)
+	c.socket.Close(f, reason)
 	w.hub.closes.add(End{f.Code, reason})
 }
 

@@ -161,7 +161,7 @@ func TestOneEnd(t *testing.T) {
 				var all sync.WaitGroup
 				all.Go(func() { s.finish(disconnected) })
 				all.Go(func() { s.finish(disconnected) })
-				all.Go(func() { s.Close(protocol.Reconnect()) })
+				all.Go(func() { s.Close(protocol.Reconnect(), hub.Draining) })
 				all.Go(func() { s.Send([][]byte{[]byte("frame")}) })
 				all.Go(func() {
 					if s.Claim() {

@@ -157,10 +157,10 @@ func (s *stuck) Send([][]byte) hub.Backlog {
 	<-s.free
 	return hub.Clear
 }
-func (*stuck) Backlog() hub.Backlog   { return hub.Clear }
-func (*stuck) Stalled() time.Duration { return 0 }
-func (*stuck) Deflates() bool         { return false }
-func (*stuck) Close(protocol.Fault)   {}
+func (*stuck) Backlog() hub.Backlog                  { return hub.Clear }
+func (*stuck) Stalled() time.Duration                { return 0 }
+func (*stuck) Deflates() bool                        { return false }
+func (*stuck) Close(protocol.Fault, hub.CloseReason) {}
 
 // TestBusyWorkerHoldsNoReaderUp: a client whose worker has no room is set aside. The
 // reader goes on with others, and the client's messages are handled in their order
@@ -236,7 +236,7 @@ func TestCloseOverTLS(t *testing.T) {
 	t.Run("read", func(t *testing.T) {
 		near, far := securePair(t)
 		s := newTestSession(near)
-		s.Close(protocol.Reconnect())
+		s.Close(protocol.Reconnect(), hub.Draining)
 		got, err := io.ReadAll(far) // nil only after close_notify
 		if err != nil || !bytes.HasSuffix(got, []byte(protocol.Reconnect().Message)) || binary.BigEndian.Uint16(got[len(got)-len(protocol.Reconnect().Message)-2:]) != 4200 {
 			t.Errorf("got %q, %v", got, err)
@@ -249,7 +249,7 @@ func TestCloseOverTLS(t *testing.T) {
 		s.Send([][]byte{make([]byte, 32<<20)})
 		done := make(chan struct{})
 		go func() {
-			s.Close(protocol.Reconnect())
+			s.Close(protocol.Reconnect(), hub.Draining)
 			s.finish(disconnected)
 			close(done)
 		}()

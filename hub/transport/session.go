@@ -109,8 +109,8 @@ func (s *session) Stalled() time.Duration {
 func (s *session) Deflates() bool { return s.deflates }
 
 // Close implements hub.Socket.
-func (s *session) Close(f protocol.Fault) {
-	s.closeWith(hub.End{Code: f.Code, Reason: hub.CloseReason(f.Message)}, lastFrames(f))
+func (s *session) Close(f protocol.Fault, reason hub.CloseReason) {
+	s.closeWith(hub.End{Code: f.Code, Reason: reason}, lastFrames(f))
 }
 
 // lastFrames are what a client is sent before the connection is closed.
