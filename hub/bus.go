@@ -35,7 +35,7 @@ const (
 	NoSignal  Signal = iota
 	Entered          // the user's first connection anywhere has joined the channel
 	Left             // the user's last one has left it
-	Terminate        // the user's connections are to be closed
+	Terminate        // the user's connections are to be closed; the State remembers it, see Join.Opened
 )
 
 // Receiver is told of the messages of a topic that it follows.

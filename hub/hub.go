@@ -135,6 +135,7 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 		socket: socket,
 		usage:  h.usage[app],
 
+		since:    h.now(),
 		deflates: socket.Deflates(),
 	}
 	c.usage.opened.Add(1)

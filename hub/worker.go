@@ -236,7 +236,6 @@ func (w *worker) count(u *usage, messages, bytes int) {
 // attach makes the connection the worker's, and greets it.
 func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
-	c.since = w.hub.now()
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
 	w.send(c, protocol.EstablishedFrame(c.id, int(c.app.ActivityTimeout/time.Second)))
