@@ -67,7 +67,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{
 		config:  o.Config,
 		client:  o.Config.open(),
-		keys:    newKeys(o.Config.prefix),
+		keys:    newKeys(o.Config.prefix, o.Config.db),
 		scripts: newScripts(o.Config.mode == cluster),
 		log:     o.Log,
 		room:    o.Room,

@@ -91,10 +91,10 @@ func (f *feed) replay(l *line, p *part, arrivals []arrival) {
 	}
 }
 
-// missedTooMuch tells the partition's receivers.
+// missedTooMuch tells the partition's receivers. Where there are none nothing is
+// lost.
 func (f *feed) missedTooMuch(p *part) {
-	f.bus.stats.lost.Add(1)
-	f.bus.log.Warn("messages were missed for good: sockets reconnect", "partition", p.index)
+	told := 0
 	for _, t := range f.topics {
 		if t.part != p {
 			continue
@@ -102,7 +102,12 @@ func (f *feed) missedTooMuch(p *part) {
 		t.reset()
 		if t.receiver != nil {
 			t.receiver.Lost()
+			told++
 		}
+	}
+	if told > 0 {
+		f.bus.stats.lost.Add(1)
+		f.bus.log.Warn("messages were missed for good: sockets reconnect", "partition", p.index, "channels", told)
 	}
 }
 
@@ -121,6 +126,8 @@ func (b *Bus) readLog(ctx context.Context, partition int, mark uint64) (missed, 
 		}
 		if first {
 			m.judge(mark, logged.Val(), page.Val())
+		} else {
+			m.whole = m.whole && follows(page.Val(), from)
 		}
 		for _, entry := range page.Val() {
 			a, err := b.arrivalOf(partition, entry)
@@ -144,9 +151,19 @@ func (m *missed) judge(mark uint64, logged string, page []redis.XMessage) {
 		m.anew, m.whole = last < mark, last <= mark
 		return
 	}
+	m.whole = follows(page, mark)
 	previous, _, err := cutPrevious(page[0])
-	m.whole = err == nil && previous <= mark
-	m.anew = previous == 0 && mark > 0
+	m.anew = err == nil && previous == 0 && mark > 0
+}
+
+// follows says whether nothing was trimmed between a number and a page of the
+// log: the page's first entry names the one before it.
+func follows(page []redis.XMessage, from uint64) bool {
+	if len(page) == 0 {
+		return true
+	}
+	previous, _, err := cutPrevious(page[0])
+	return err == nil && previous <= from
 }
 
 func (b *Bus) arrivalOf(partition int, entry redis.XMessage) (arrival, error) {

@@ -153,6 +153,11 @@ func (k *keeper) lost() {
 	}
 	k.begin()
 	k.loss = true
+	// What comes by the old connections may come from a server that is not the
+	// master any more.
+	for _, f := range k.bus.feeds {
+		f.hangUp()
+	}
 }
 
 func (k *keeper) pauseLanes() {
@@ -273,7 +278,7 @@ func (k *keeper) read(ctx context.Context, commands []*redis.Cmd, sent, received
 		reply, err := answerOf(c)
 		if err == nil {
 			err = k.readOne(a, p, reply, sent, received)
-		} else if notRun(err) && isReply(err) {
+		} else if isReply(err) {
 			_ = k.bus.loadScripts(ctx)
 		}
 		if err != nil {

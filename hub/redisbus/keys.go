@@ -23,8 +23,13 @@ type keys struct {
 	tags [partitions]string
 }
 
-func newKeys(prefix string) *keys {
+// newKeys returns the keys of a deployment. Pub/sub knows no databases, so the
+// number of one other than 0 is part of every name. No prefix has an @.
+func newKeys(prefix string, db int) *keys {
 	k := new(keys)
+	if db != 0 {
+		prefix = fmt.Sprintf("%s@%d", prefix, db)
+	}
 	for p := range k.tags {
 		k.tags[p] = fmt.Sprintf("{%s:%s:%d}", prefix, schema, p)
 	}

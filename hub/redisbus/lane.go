@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -179,6 +177,9 @@ func (l *lane) resume() {
 func (l *lane) expire(now time.Time) {
 	l.mu.Lock()
 	var late []*op
+	if !l.paused && len(l.queue) == 0 && len(l.dirty) > 0 {
+		l.restate() // what was given up on is said again
+	}
 	l.queue = slices.DeleteFunc(l.queue, func(o *op) bool {
 		if o.until.IsZero() || now.Before(o.until) {
 			return false
@@ -231,28 +232,27 @@ var errScripts = errors.New("redis does not have the scripts")
 // judge looks at an answer. It says whether the op has to be run again, which it
 // has else been told of, and what stands against going on.
 func (l *lane) judge(o *op, reply []any, err error) (again bool, failure error) {
-	switch {
-	case err == nil && !refused(reply):
+	switch outcomeOf(reply, err) {
+	case done:
 		o.done(reply, nil)
 		return false, nil
-	case err == nil:
+	case refusedNode:
 		return l.keep(o), fmt.Errorf("%w: %v", errDoubt, reply[0])
-	case notRun(err):
-		if strings.HasPrefix(err.Error(), "NOSCRIPT") {
-			return l.keep(o), errScripts
-		}
+	case notLoaded:
+		return l.keep(o), errScripts
+	case notDone:
 		return l.keep(o), err
-	case isReply(err):
-		// A script that fails would fail again.
+	case broken:
 		l.bus.log.Error("a script has failed", "error", err)
 		o.done(nil, err)
 		return false, nil
-	case o.lasting:
-		return l.keep(o), err
-	default:
-		o.done(nil, fmt.Errorf("%w: %w", errUnknown, err))
-		return false, err
+	case unknown:
 	}
+	if o.lasting {
+		return l.keep(o), err
+	}
+	o.done(nil, fmt.Errorf("%w: %w", errUnknown, err))
+	return false, err
 }
 
 // keep says whether an op that was not carried out still can be.
@@ -267,46 +267,4 @@ func (l *lane) keep(o *op) bool {
 		l.mu.Unlock()
 	}
 	return false
-}
-
-// refused says that a script has done nothing, for reasons of the node.
-func refused(reply []any) bool {
-	return reply[0] == answeredLate || reply[0] == answeredFenced || reply[0] == answeredUnknown
-}
-
-// isReply says that an error is what Redis has answered.
-func isReply(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply)
-}
-
-// notRun says that an error means that a command was not carried out.
-func notRun(err error) bool {
-	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
-		return true
-	}
-	if !isReply(err) {
-		return false
-	}
-	for _, word := range []string{
-		"NOSCRIPT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN",
-		"BUSY", "OOM", "MISCONF", "NOREPLICAS", "NOAUTH", "WRONGPASS", "NOPERM",
-	} {
-		if strings.HasPrefix(err.Error(), word) {
-			return true
-		}
-	}
-	return false
-}
-
-// answerOf returns a script's answer, which is an array with a word first.
-func answerOf(c *redis.Cmd) ([]any, error) {
-	reply, err := c.Slice()
-	if err != nil {
-		return nil, err
-	}
-	if len(reply) == 0 {
-		return nil, errMalformed
-	}
-	return reply, nil
 }

@@ -77,6 +77,7 @@ func (s *scripts) all() []script {
 const (
 	answeredOK       = "ok"
 	answeredFull     = "full"     // no room; nothing was done
+	answeredDoubtful = "doubtful" // no room, but for connections that may be gone; nothing was done
 	answeredLate     = "late"     // past the deadline; nothing was done
 	answeredFenced   = "fenced"   // the node was declared dead; nothing was done
 	answeredUnknown  = "unknown"  // Redis does not know the node; nothing was done

@@ -40,6 +40,9 @@ func (b *Bus) joined(j hub.Join, reply []any, err error) (hub.Joined, error) {
 	if err != nil {
 		return hub.Joined{}, err
 	}
+	if reply[0] == answeredDoubtful {
+		return hub.Joined{}, fmt.Errorf("%w: it is not known yet who is gone", hub.ErrUnavailable)
+	}
 	if reply[0] == answeredFull {
 		if j.Member != nil {
 			return hub.Joined{}, hub.ErrPresenceFull

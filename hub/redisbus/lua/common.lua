@@ -46,18 +46,19 @@ local log_bytes = 4194304
 -- send gives a message its number and publishes it. Where somebody listens, or
 -- would if its connection were up, it goes into the log too, behind the number
 -- of the entry before it. When Redis may have forgotten who would, everything
--- does.
+-- does. The number is written before anything is published: a Redis that refuses
+-- writes refuses the first, and then nobody has heard of what was refused.
 local function send(app, channel, body)
   seq = math.max(seq + 1, now)
   local number, topic = digits(seq), app .. ':' .. channel
+  redis.call('HSET', tag .. ':p', 'seq', number)
   local heard = redis.call('PUBLISH', tag .. ':t:' .. topic, number .. body)
   if heard == 0 and not log_all and redis.call('HEXISTS', tag .. ':subs:' .. app, channel) == 0 then
-    redis.call('HSET', tag .. ':p', 'seq', number)
     return
   end
   local length = math.max(256, math.min(8192, math.floor(log_bytes / (#body + 128))))
   redis.call('XADD', tag .. ':log', 'MAXLEN', '~', length, number .. '-0',
     'm', logged .. ' ' .. #topic .. ':' .. topic .. body)
-  redis.call('HSET', tag .. ':p', 'seq', number, 'log', number)
+  redis.call('HSET', tag .. ':p', 'log', number)
   logged = number
 end

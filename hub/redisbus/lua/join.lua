@@ -10,7 +10,9 @@ local most = tonumber(ARGV[9])
 if most > 0 then
   local total = tonumber(redis.call('HGET', tag .. ':subs:' .. app, channel) or 0)
   local mine = tonumber(redis.call('HGET', tag .. ':n:' .. topic, me) or 0)
-  if n > mine and total - mine + n > most then return {'full'} end
+  if n > mine and total - mine + n > most then
+    return {doubtful() and 'doubtful' or 'full'}
+  end
 end
 if ARGV[10] == '1' and not enter(me, app, channel, ARGV[11], ARGV[12], tonumber(ARGV[8])) then
   return {'full'}

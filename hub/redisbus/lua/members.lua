@@ -82,3 +82,17 @@ local function count(app, channel, total)
   redis.call('ZREM', tag .. ':due', topic)
   send(app, channel, 'c' .. total)
 end
+
+-- doubtful says whether a count may hold connections that are gone: those of a
+-- node that has just died, or those of a node's old name, whose new one has said
+-- them already.
+local function doubtful()
+  if settling or redis.call('EXISTS', tag .. ':graves') == 1 then return true end
+  local fields = redis.call('HGETALL', tag .. ':p')
+  for i = 1, #fields, 2 do
+    if string.match(fields[i], '^n:') and tonumber(string.match(fields[i + 1], '^%d+')) < now + 3500000 then
+      return true
+    end
+  end
+  return false
+end
