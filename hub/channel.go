@@ -2,30 +2,32 @@ package hub
 
 import (
 	"sync/atomic"
-	"time"
 
 	"channels/protocol"
 )
 
 // channel is a channel that connections of this node subscribe to.
 type channel struct {
-	topic   Topic
-	kind    protocol.Kind
-	status  bool // a user's status channel, which no client sees
-	workers []*worker
+	topic  Topic
+	kind   protocol.Kind
+	status bool // a user's status channel, which no client sees
+	hub    *Hub
+	usage  *usage
 
 	// subscribed has a bit for every worker with subscribers. The bus reads it,
 	// the workers' changes are made under the registry shard's lock.
 	subscribed atomic.Uint64
+	deflating  atomic.Int32 // subscribers that read compressed frames
+	cached     twinPointer
 
-	// local[i] belongs to worker i.
-	local []subscribers
+	// local[i] belongs to worker i; nil while it has no subscribers.
+	local []*subscribers
 
 	// Guarded by the registry shard's lock.
-	count   int            // subscriptions, of all workers
-	users   map[string]int // of a presence channel: user id to subscriptions
+	count   int   // subscriptions, of all workers
+	users   tally // of a presence channel: subscriptions of each user
 	follow  followState
-	waiting []*subscription // for the follow to be confirmed
+	waiting []*subscription // for the bus to confirm that it follows the channel
 }
 
 var _ Receiver = (*channel)(nil)
@@ -36,53 +38,85 @@ type followState uint8
 const (
 	following followState = iota // asked for
 	followed                     // confirmed
-	abandoned                    // nobody is left; this object is out of use
+	abandoned                    // this object is out of use: nobody is left, or the bus has failed
 )
 
 // Receive hands a message to the workers that have subscribers.
 func (ch *channel) Receive(m Message) {
 	if ch.status {
-		ch.tell(item{do: func(w *worker) { w.userSignal(ch, m) }})
+		ch.post(&userSignal{ofChannel{ch}, m.Signal, m.Seq})
 		return
 	}
-	ch.tell(item{channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude, at: time.Now()})
+	it := item{
+		channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude,
+		at: ch.hub.now(), cost: itemBytes + len(m.Frame),
+	}
+	if ch.deflating.Load() > 0 && ch.usage.app.compresses(len(m.Frame)) {
+		it.twin = new(twin)
+		it.cost += len(m.Frame)
+	}
+	ch.tell(&it)
 }
 
 // Lost makes the subscribers reconnect, since they may have missed something.
-func (ch *channel) Lost() {
-	ch.tell(item{do: func(w *worker) {
-		for _, sub := range ch.local[w.index].all() {
-			w.close(sub.conn, protocol.Reconnect(), MissedEvents)
-		}
-	}})
-}
+func (ch *channel) Lost() { ch.post(&lost{ofChannel{ch}}) }
 
-func (ch *channel) tell(it item) {
+// post has a command carried out by every worker with subscribers.
+func (ch *channel) post(c command) { ch.tell(&item{cmd: c, cost: itemBytes + c.cost()}) }
+
+func (ch *channel) tell(it *item) {
 	set := ch.subscribed.Load()
 	for i := 0; set != 0; i, set = i+1, set>>1 {
 		if set&1 != 0 {
-			ch.workers[i].mailbox.put(it)
+			ch.hub.workers[i].put(it)
 		}
 	}
 }
 
-// subscription is a connection's place on a channel. It belongs to the
-// connection's worker.
+// lost closes the subscribers of a channel of which messages may be missing.
+func (w *worker) lost(ch *channel) {
+	for _, sub := range ch.subscribersOf(w) {
+		w.closeSubscriber(sub, protocol.Reconnect(), MissedEvents)
+	}
+}
+
+// unfollowed closes the subscribers of a channel that the bus does not bring.
+func (w *worker) unfollowed(ch *channel, err error) {
+	for _, sub := range ch.subscribersOf(w) {
+		w.joined(sub, Joined{}, err)
+	}
+}
+
+// subscribersOf returns a copy, for loops that close connections.
+func (ch *channel) subscribersOf(w *worker) []*subscription {
+	local := ch.local[w.index]
+	if local == nil {
+		return nil
+	}
+	return append(append([]*subscription(nil), local.subs...), local.joining...)
+}
+
+// closeSubscriber ends the connection that has the subscription, or those that
+// share it.
+func (w *worker) closeSubscriber(sub *subscription, f protocol.Fault, reason CloseReason) {
+	if sub.watched != nil {
+		w.closeWatchers(sub.watched, f, reason)
+		return
+	}
+	w.close(sub.conn, f, reason)
+}
+
+// subscription is a connection's place on a channel, or that of a watched user on
+// the user's status channel. It belongs to a worker.
 type subscription struct {
-	conn    *Conn
 	channel *channel
+	conn    *Conn            // nil of a watched user
+	watched *watchedUser     // instead of conn
 	member  *protocol.Member // on a presence channel
+	waiting *waiting         // while pending, else nil
+	from    uint64           // messages up to here are not for it, until it is active
 	at      int              // index in subscribers.joining or .conns
 	stage   stage
-
-	answered func(*worker, Joined, error) // instead of an acknowledgement, on a status channel
-
-	// While joining: what has arrived, from where on it counts, and the client's
-	// commands that wait.
-	held      []held
-	heldBytes int
-	from      uint64
-	queued    []func(*worker)
 
 	joined bool // the State has been told; guarded by the registry shard's lock
 }
@@ -91,25 +125,42 @@ type subscription struct {
 type stage uint8
 
 const (
-	pending stage = iota // messages are held until the State has answered
+	pending stage = iota // messages are kept until the State has answered
 	settled              // acknowledged; messages up to from are not for it
 	active               // gets everything
 	left                 // over
 )
 
-// held is a message that came before the acknowledgement.
-type held struct {
-	seq   uint64
-	frame []byte
+// waiting is what waits for a pending subscription: messages that came before its
+// acknowledgement, and commands of the client.
+type waiting struct {
+	early      []early
+	earlyBytes int // of their frames
+	commands   []command
+	bytes      int     // that the commands hold
+	signIn     *signIn // that the subscription is for
 }
 
+// early is a message that came before the acknowledgement.
+type early struct {
+	seq   uint64
+	frame []byte
+	twin  *twin // for a connection that reads it
+}
+
+// earlyCost is what an early message counts in the ledger, in bytes. Its frame is
+// shared with the other subscribers.
+const earlyCost = 40
+
 // subscribers are one worker's subscriptions to a channel. Those that get every
-// message stand in conns, a plain slice, since the loop over it is what the
-// server spends its life in. The others still look at sequence numbers.
+// message are in conns, a plain slice, since the loop over it is what the server
+// spends its life in. The others still compare sequence numbers.
 type subscribers struct {
-	conns   []*Conn         // of the active ones
-	subs    []*subscription // the active ones, index by index
-	joining []*subscription // pending or settled
+	conns     []*Conn         // of the active ones
+	hold      *hold           // nil while messages are delivered at once
+	deflating int             // of conns
+	subs      []*subscription // the active ones, index by index
+	joining   []*subscription // pending or settled
 }
 
 func (s *subscribers) add(sub *subscription) {
@@ -124,6 +175,9 @@ func (s *subscribers) activate(sub *subscription) {
 	sub.at = len(s.conns)
 	s.conns = append(s.conns, sub.conn)
 	s.subs = append(s.subs, sub)
+	if sub.conn.deflates {
+		s.deflating++
+	}
 }
 
 func (s *subscribers) remove(sub *subscription) {
@@ -133,7 +187,6 @@ func (s *subscribers) remove(sub *subscription) {
 		s.dropJoining(sub)
 	}
 	sub.stage = left
-	sub.held = nil
 }
 
 func (s *subscribers) dropJoining(sub *subscription) {
@@ -142,9 +195,15 @@ func (s *subscribers) dropJoining(sub *subscription) {
 	s.joining[sub.at], moved.at = moved, sub.at
 	s.joining[last] = nil
 	s.joining = s.joining[:last]
+	if last == 0 {
+		s.joining = nil
+	}
 }
 
 func (s *subscribers) dropActive(sub *subscription) {
+	if sub.conn.deflates {
+		s.deflating--
+	}
 	last := len(s.conns) - 1
 	moved := s.subs[last]
 	s.conns[sub.at], s.subs[sub.at], moved.at = moved.conn, moved, sub.at
@@ -153,8 +212,3 @@ func (s *subscribers) dropActive(sub *subscription) {
 }
 
 func (s *subscribers) empty() bool { return len(s.conns)+len(s.joining) == 0 }
-
-// all returns a copy, for loops that close connections.
-func (s *subscribers) all() []*subscription {
-	return append(append([]*subscription(nil), s.subs...), s.joining...)
-}

@@ -10,19 +10,17 @@ import (
 // maxEventName is the longest event name, in characters.
 const maxEventName = 200
 
-// receiveClientEvent checks a client event on the transport's goroutine, and
-// makes its bytes its own.
+// receiveClientEvent checks a client event on the transport's goroutine. Only
+// what passes is copied: anybody who knows the public key can send these.
 func (c *Conn) receiveClientEvent(cmd protocol.Command) {
-	if err := c.checkClientEvent(cmd); err != nil {
+	if err := c.mayPublish(cmd); err != nil {
 		c.Fail(err)
 		return
 	}
-	name, event := string(cmd.Channel), string(cmd.Event)
-	data := bytes.Clone(cmd.Data)
-	c.worker.put(func(w *worker) { w.clientEvent(c, name, event, data) })
+	c.worker.post(&clientEvent{ofConn{c}, string(cmd.Channel), string(cmd.Event), bytes.Clone(cmd.Data)})
 }
 
-func (c *Conn) checkClientEvent(cmd protocol.Command) error {
+func (c *Conn) mayPublish(cmd protocol.Command) error {
 	name := string(cmd.Channel)
 	kind := protocol.KindOf(name)
 	switch {
@@ -36,26 +34,40 @@ func (c *Conn) checkClientEvent(cmd protocol.Command) error {
 		return protocol.ClientEventOnPublic(name)
 	case protocol.DataLen(cmd.Data) > c.app.MaxEventBytes:
 		return protocol.ClientEventTooLarge(c.app.MaxEventBytes)
+	case !c.asked.has(c.hub.hash(cmd.Channel)):
+		return protocol.ClientEventNotSubscribed(name)
+	case !c.allowClientEvent():
+		return protocol.ClientEventRate()
+	case !c.hub.ledger.admits(c.usage):
+		return clientEventOverload
 	}
 	return nil
 }
 
+// Faults that answer a client event that was not published.
+var (
+	clientEventOverload = protocol.Fault{
+		Code:    protocol.CodeClientEventRate,
+		Message: "Client event not delivered: the server is overloaded",
+	}
+	clientEventUnavailable = protocol.Fault{
+		Message: "Client event not delivered: the server's backend is out of reach",
+	}
+)
+
 // clientEvent sends the event to the other subscribers, by the same way as
 // every event.
-func (w *worker) clientEvent(c *Conn, name, event string, data []byte) {
+func (w *worker) clientEvent(cmd *clientEvent) {
+	c := cmd.conn
 	if c.closed {
 		return
 	}
-	sub := c.subs.get(name)
-	if sub != nil && sub.later(func(w *worker) { w.clientEvent(c, name, event, data) }) {
+	sub := c.subs.get(cmd.name)
+	if sub != nil && w.later(sub, cmd) {
 		return
 	}
 	if sub == nil || sub.stage == pending {
-		w.send(c, protocol.ErrorFrame(protocol.ClientEventNotSubscribed(name)))
-		return
-	}
-	if !c.allowClientEvent() {
-		w.send(c, protocol.ErrorFrame(protocol.ClientEventRate()))
+		w.send(c, protocol.ErrorFrame(protocol.ClientEventNotSubscribed(cmd.name)))
 		return
 	}
 	userID := ""
@@ -64,20 +76,13 @@ func (w *worker) clientEvent(c *Conn, name, event string, data []byte) {
 	}
 	w.hub.bus.Publish(Message{
 		Topic:   sub.channel.topic,
-		Frame:   protocol.EventFrame(event, name, clientEventData(c.app, data), userID),
+		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app, cmd.data), userID),
 		Exclude: c.id,
 	}, func(err error) {
 		if err != nil {
-			c.Fail(protocol.Fault{Message: "Client event not delivered: the server's backend is out of reach"})
+			c.Fail(clientEventUnavailable)
 		}
 	})
-}
-
-func (c *Conn) allowClientEvent() bool {
-	if c.clientEvents == nil {
-		c.clientEvents = limiter(c.app.ClientEventsPerSecond)
-	}
-	return c.clientEvents == nil || c.clientEvents.Allow()
 }
 
 // clientEventData puts the data into the app's form. Without data it is "{}",

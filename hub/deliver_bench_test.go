@@ -16,8 +16,9 @@ import (
 // discarding is a socket that takes everything, and writes as much as a kernel's
 // call costs: nothing.
 type discarding struct {
-	frames *atomic.Int64
-	_      [48]byte // not beside another's counter
+	frames   *atomic.Int64
+	deflates bool
+	_        [40]byte // not beside another's counter
 }
 
 func (d discarding) Send(frames [][]byte) hub.Backlog {
@@ -27,7 +28,7 @@ func (d discarding) Send(frames [][]byte) hub.Backlog {
 
 func (discarding) Backlog() hub.Backlog   { return hub.Clear }
 func (discarding) Stalled() time.Duration { return 0 }
-func (discarding) Deflates() bool         { return false }
+func (d discarding) Deflates() bool       { return d.deflates }
 
 func (discarding) Close(protocol.Fault) {}
 
@@ -36,6 +37,8 @@ type crowd struct {
 	hub    *hub.Hub
 	app    *hub.App
 	counts []*[8]atomic.Int64 // each in lines of the cache of its own
+
+	deflating int // one of so many reads compressed events; 0 = none
 }
 
 // mailboxBytes bounds by how much publishers are ahead of each worker: some
@@ -50,17 +53,24 @@ func newCrowd(tb testing.TB, sockets int) *crowd {
 	h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: memory, State: memory, MailboxBytes: mailboxBytes * runtime.GOMAXPROCS(0)})
 	tb.Cleanup(func() { h.Close(); memory.Close() })
 	c := &crowd{hub: h, app: h.AppByID("1")}
-	for range sockets {
+	c.join(tb, sockets)
+	return c
+}
+
+// join adds subscribers of the hot channel.
+func (c *crowd) join(tb testing.TB, sockets int) {
+	tb.Helper()
+	before := c.total()
+	for i := range sockets {
 		count := new([8]atomic.Int64)
 		c.counts = append(c.counts, count)
-		conn, err := h.Connect(c.app, discarding{frames: &count[0]})
+		conn, err := c.hub.Connect(c.app, discarding{frames: &count[0], deflates: c.deflating > 0 && i%c.deflating == 0})
 		if err != nil {
 			tb.Fatal(err)
 		}
 		receive(conn, []byte(`{"event":"pusher:subscribe","data":{"channel":"hot"}}`))
 	}
-	c.await(tb, 2*int64(sockets)) // greeted and acknowledged
-	return c
+	c.await(tb, before+2*int64(sockets)) // greeted and acknowledged
 }
 
 func (c *crowd) total() (n int64) {

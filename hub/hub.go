@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -14,13 +13,6 @@ import (
 	"channels/protocol"
 )
 
-// ErrOverloaded is what Trigger answers when the node has more to deliver than
-// it may hold. Nothing was published.
-var ErrOverloaded = errors.New("the node has more to deliver than it may hold")
-
-// publishPatience is how long a publish waits for room before it is refused.
-const publishPatience = time.Second
-
 // maxWorkers is the width of a channel's set of workers.
 const maxWorkers = 64
 
@@ -31,8 +23,8 @@ type Options struct {
 	State State
 
 	Workers        int // goroutines that deliver; 0 = one per processor
-	MailboxBytes   int // bound of the workers' mailboxes together; 0 = 64 MiB
-	MaxHeldBytes   int // what a subscription may hold while it is pending; 0 = 1 MiB
+	MailboxBytes   int // bound of what waits to be delivered; 0 = 64 MiB
+	MaxHeldBytes   int // bound of the messages that wait for one pending subscription, and of the commands of one connection that do; 0 = 1 MiB
 	MaxConnections int // sockets of the node at once; 0 = no limit
 
 	// Delivered is told how long a message took on this node, from its arrival
@@ -47,6 +39,8 @@ type Hub struct {
 	byKey    map[string]*App
 	byID     map[string]*App
 	usage    map[*App]*usage
+	own      usage // what the hub itself holds
+	ledger   *ledger
 	registry *registry
 	workers  []*worker
 	maxHeld  int
@@ -54,6 +48,7 @@ type Hub struct {
 
 	delivered func(time.Duration)
 
+	began   time.Time     // see now
 	next    atomic.Uint32 // spreads connections over workers
 	open    atomic.Int64  // connections
 	closes  closes
@@ -75,26 +70,26 @@ func New(o Options) *Hub {
 		capacity: o.MaxConnections,
 		running:  running,
 		stop:     stop,
+		began:    time.Now(),
 	}
 	for i := range o.Apps {
 		app := &o.Apps[i]
 		h.byKey[app.Key], h.byID[app.ID] = app, app
 	}
-	h.registry = newRegistry(o.Bus, o.State)
+	h.registry = newRegistry(h)
 	h.delivered = o.Delivered
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
-	bound := orDefault(o.MailboxBytes, 64<<20) / count
+	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count)
 	for i := range count {
 		h.workers = append(h.workers, &worker{
-			index: i, hub: h, registry: h.registry, mailbox: newMailbox(bound),
+			index: i, hub: h, registry: h.registry, mailbox: newMailbox(),
 		})
 	}
-	h.registry.workers = h.workers
 	for _, app := range h.byID {
-		h.usage[app] = &usage{sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
+		h.usage[app] = &usage{app: app, sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
 	}
 	for _, w := range h.workers {
-		h.done.Go(func() { w.run(running.Done(), sweepInterval(o.Apps)) })
+		h.done.Go(func() { w.loop(running.Done(), sweepInterval(o.Apps)) })
 	}
 	return h
 }
@@ -106,23 +101,15 @@ func orDefault(value, otherwise int) int {
 	return otherwise
 }
 
-// sweepInterval is an eighth of the shortest of the apps' timeouts, within reason.
-func sweepInterval(apps []App) time.Duration {
-	shortest := 40 * time.Second
-	for i := range apps {
-		shortest = min(shortest, apps[i].ActivityTimeout)
-		if apps[i].AuthorizedConnections {
-			shortest = min(shortest, apps[i].AuthorizedTimeout)
-		}
-	}
-	return max(shortest/8, 100*time.Millisecond)
-}
-
 // Close stops the workers and returns when they have ended. Open sockets are
 // not touched; see Drain.
 func (h *Hub) Close() {
 	h.stop()
 	h.done.Wait()
+	for _, w := range h.workers {
+		w.easing.wake()
+		w.mailbox.room.wake()
+	}
 }
 
 // Apps returns the apps, in no order.
@@ -147,10 +134,12 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 		worker: h.workers[int(h.next.Add(1))%len(h.workers)],
 		socket: socket,
 		usage:  h.usage[app],
+
+		deflates: socket.Deflates(),
 	}
 	c.usage.opened.Add(1)
 	c.Touch()
-	c.worker.put(func(w *worker) { w.attach(c) })
+	c.worker.post(&attach{ofConn{c}})
 	return c, nil
 }
 
@@ -188,12 +177,7 @@ func (h *Hub) Connections() int { return int(h.open.Load()) }
 // WaitForRoom returns once the workers can take more messages, or with ctx's
 // error. A bus that has messages to hand over calls it first.
 func (h *Hub) WaitForRoom(ctx context.Context) error {
-	for _, w := range h.workers {
-		if err := w.mailbox.waitForRoom(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return h.ledger.await(ctx, h.ledger.hasRoom)
 }
 
 // Err is nil while events can be carried, as far as is known.
@@ -215,7 +199,7 @@ func (h *Hub) Drain(ctx context.Context, f protocol.Fault, spread time.Duration)
 	for step := 1; h.Connections() > 0; step++ {
 		for i, w := range h.workers {
 			keep := at[i] * max(steps-step, 0) / steps
-			w.put(func(w *worker) { w.shed(f, keep) })
+			w.post(&shed{ofHub{h}, f, keep})
 		}
 		select {
 		case <-tick.C:
@@ -224,11 +208,4 @@ func (h *Hub) Drain(ctx context.Context, f protocol.Fault, spread time.Duration)
 		}
 	}
 	return nil
-}
-
-// shed closes the worker's connections but for so many.
-func (w *worker) shed(f protocol.Fault, keep int) {
-	for len(w.conns) > keep {
-		w.close(w.conns[len(w.conns)-1], f, Draining)
-	}
 }

@@ -86,6 +86,7 @@ type client struct {
 	mu      sync.Mutex
 	frames  [][]byte
 	backlog hub.Backlog // what Send answers
+	stalled time.Duration
 	closed  *protocol.Fault
 	at      time.Time // of closed
 }
@@ -109,8 +110,13 @@ func (c *client) set(b hub.Backlog) {
 	c.backlog = b
 }
 
-func (c *client) Stalled() time.Duration { return 0 }
-func (c *client) Deflates() bool         { return false }
+func (c *client) Stalled() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stalled
+}
+
+func (c *client) Deflates() bool { return false }
 
 func (c *client) Close(f protocol.Fault) {
 	c.mu.Lock()

@@ -18,6 +18,7 @@ import (
 
 func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
 func TestMemoryIsAState(t *testing.T) { contract.State(t, openMemory) }
+func TestAHubOverMemory(t *testing.T) { contract.Hub(t, openMemory) }
 
 func openMemory(t *testing.T) []contract.Node {
 	m := hub.NewMemory()
@@ -57,19 +58,32 @@ func (g *gate) hold(holding bool) {
 	}
 }
 
+// fail has what is answered from now on fail.
+func (g *gate) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+}
+
+func (g *gate) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
 func (g *gate) Follow(t hub.Topic, r hub.Receiver, done func(error)) {
-	g.Memory.Follow(t, r, func(err error) { g.answer(func() { done(errors.Join(err, g.err)) }) })
+	g.Memory.Follow(t, r, func(err error) { g.answer(func() { done(errors.Join(err, g.failure())) }) })
 }
 
 func (g *gate) Join(j hub.Join, done func(hub.Joined, error)) {
 	g.Memory.Join(j, func(joined hub.Joined, err error) {
-		g.answer(func() { done(joined, errors.Join(err, g.err)) })
+		g.answer(func() { done(joined, errors.Join(err, g.failure())) })
 	})
 }
 
 func (g *gate) Publish(m hub.Message, done func(error)) {
-	if g.err != nil {
-		done(g.err)
+	if err := g.failure(); err != nil {
+		done(err)
 		return
 	}
 	g.Memory.Publish(m, done)
@@ -138,7 +152,7 @@ func TestBackendFails(t *testing.T) {
 					a.subscribe("news")
 					a.expect(acknowledged)
 				}
-				g.err = hub.ErrUnavailable
+				g.fail(hub.ErrUnavailable)
 				b.subscribe("news")
 				b.expectClosed(protocol.CodeOverCapacity)
 				a.expectOpen()

@@ -16,6 +16,7 @@ const memoryShards = 64
 type Memory struct {
 	seed   maphash.Seed
 	shards [memoryShards]memoryShard
+	quotas memoryQuotas
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
@@ -38,8 +39,8 @@ type memoryShard struct {
 type memoryChannel struct {
 	receiver    Receiver
 	subscribers int
-	members     []protocol.Member // by the time of their joining
-	places      map[string]int    // user id to index in members
+	members     []protocol.Member // in no order
+	places      map[string]int    // user id to index in members; nil while they are few
 	cached      []byte
 	expires     time.Time
 	counted     time.Time // when subscribers were last told how many they are

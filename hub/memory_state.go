@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"channels/protocol"
@@ -20,10 +21,6 @@ func (m *Memory) Join(j Join, done func(Joined, error)) {
 
 func (s *memoryShard) join(j Join) (Joined, error) {
 	ch := s.channel(j.Topic)
-	if j.MaxSubscribers > 0 && j.Subscribers > max(ch.subscribers, j.MaxSubscribers) {
-		s.forgetIfIdle(j.Topic, ch)
-		return Joined{}, ErrFull
-	}
 	if j.Member != nil {
 		if err := s.enter(ch, j); err != nil {
 			s.forgetIfIdle(j.Topic, ch)
@@ -45,18 +42,14 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 // enter puts the joiner on the roster, and announces a user who is new there.
 // One who is there already gets the newer info, without a word.
 func (s *memoryShard) enter(ch *memoryChannel, j Join) error {
-	if at, here := ch.places[j.Member.ID]; here {
+	if at := ch.place(j.Member.ID); at >= 0 {
 		ch.members[at].Info = j.Member.Info
 		return nil
 	}
 	if j.MaxMembers > 0 && len(ch.members) >= j.MaxMembers {
 		return ErrPresenceFull
 	}
-	if ch.places == nil {
-		ch.places = make(map[string]int)
-	}
-	ch.places[j.Member.ID] = len(ch.members)
-	ch.members = append(ch.members, *j.Member)
+	ch.addMember(*j.Member)
 	s.send(ch, Message{
 		Topic:  j.Topic,
 		Frame:  protocol.MemberAddedFrame(j.Topic.Channel, j.Member.ID, j.Member.Info),
@@ -84,23 +77,93 @@ func (m *Memory) Leave(l Leave, done func(error)) {
 	done(nil)
 }
 
-// exit takes a user off the roster, keeping its order, and announces it.
+// exit takes a user off the roster, and announces it.
 func (s *memoryShard) exit(ch *memoryChannel, l Leave) {
-	at, here := ch.places[l.Gone]
-	if !here {
+	at := ch.place(l.Gone)
+	if at < 0 {
 		return
 	}
-	ch.members = slices.Delete(ch.members, at, at+1)
-	delete(ch.places, l.Gone)
-	for i := at; i < len(ch.members); i++ {
-		ch.places[ch.members[i].ID] = i
-	}
+	ch.removeMember(at)
 	s.send(ch, Message{
 		Topic:  l.Topic,
 		Frame:  protocol.MemberRemovedFrame(l.Topic.Channel, l.Gone),
 		Signal: Left,
 		User:   l.Gone,
 	})
+}
+
+// manyMembers is where a roster gets a map, since searching becomes slower.
+const manyMembers = 12
+
+// place returns a user's index in members, -1 when there is none.
+func (ch *memoryChannel) place(id string) int {
+	if ch.places != nil {
+		if at, here := ch.places[id]; here {
+			return at
+		}
+		return -1
+	}
+	return slices.IndexFunc(ch.members, func(m protocol.Member) bool { return m.ID == id })
+}
+
+func (ch *memoryChannel) addMember(m protocol.Member) {
+	ch.members = append(ch.members, m)
+	if ch.places == nil && len(ch.members) > manyMembers {
+		ch.places = make(map[string]int, 2*manyMembers)
+		for i := range ch.members {
+			ch.places[ch.members[i].ID] = i
+		}
+	}
+	if ch.places != nil {
+		ch.places[m.ID] = len(ch.members) - 1
+	}
+}
+
+// removeMember moves the last member into the place of another, so that it takes
+// the same time however many there are.
+func (ch *memoryChannel) removeMember(at int) {
+	last := len(ch.members) - 1
+	gone, moved := ch.members[at].ID, ch.members[last]
+	ch.members[at], ch.members[last] = moved, protocol.Member{}
+	ch.members = ch.members[:last]
+	if ch.places != nil {
+		ch.places[moved.ID] = at
+		delete(ch.places, gone)
+	}
+}
+
+// memoryQuotas are the connections of each app.
+type memoryQuotas struct {
+	mu          sync.Mutex
+	connections map[string]int
+}
+
+// Reserve implements State.
+func (m *Memory) Reserve(app string, connections, most int, done func(error)) {
+	done(m.quotas.reserve(app, connections, most))
+}
+
+func (q *memoryQuotas) reserve(app string, connections, most int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if connections > max(q.connections[app], most) {
+		return ErrFull
+	}
+	if q.connections == nil {
+		q.connections = make(map[string]int)
+	}
+	q.connections[app] = connections
+	return nil
+}
+
+// Release implements State.
+func (m *Memory) Release(app string, connections int, done func(error)) {
+	m.quotas.mu.Lock()
+	if m.quotas.connections != nil {
+		m.quotas.connections[app] = connections
+	}
+	m.quotas.mu.Unlock()
+	done(nil)
 }
 
 // live returns the cached event's frame, nil when there is none or its time is
@@ -132,15 +195,23 @@ func (m *Memory) Channels(_ context.Context, app, prefix string) ([]ChannelInfo,
 	return found, nil
 }
 
-// Channel implements State.
-func (m *Memory) Channel(_ context.Context, t Topic) (ChannelInfo, error) {
+// ChannelInfos implements State.
+func (m *Memory) ChannelInfos(_ context.Context, app string, names []string) ([]ChannelInfo, error) {
+	infos := make([]ChannelInfo, len(names))
+	for i, name := range names {
+		infos[i] = m.channelInfo(Topic{App: app, Channel: name})
+	}
+	return infos, nil
+}
+
+func (m *Memory) channelInfo(t Topic) ChannelInfo {
 	s := m.shard(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ch := s.channels[t]; ch != nil {
-		return ch.info(t.Channel), nil
+		return ch.info(t.Channel)
 	}
-	return ChannelInfo{Name: t.Channel}, nil
+	return ChannelInfo{Name: t.Channel}
 }
 
 // Users implements State.

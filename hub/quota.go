@@ -7,29 +7,28 @@ import (
 	"channels/protocol"
 )
 
-// quotaChannel is a channel that nobody can subscribe to: an app's connections
-// are its subscribers, so the State counts them on all nodes, and refuses one
-// too many.
-const quotaChannel = "#connections"
-
-// quota counts the connections of an app that has a limit.
+// quota counts the connections of an app that has a limit, and has the State
+// count them over all nodes.
 type quota struct {
 	app   *App
 	state State
 
 	mu    sync.Mutex // gives takes and returns their order
-	count int        // on this node, with those that are being asked for
+	count int        // on this node, those included that the State has refused or not answered yet
 }
 
-// take asks for one more connection. done(nil): it is counted. Else it is not,
-// and the error is a protocol.Fault to close the connection with. done may be
-// called before take returns.
+// take asks for one more connection. done(nil): it is admitted. Else it is not,
+// and the error is a protocol.Fault to close the connection with. Either way it is
+// in the count until put. done may be called before take returns.
 func (q *quota) take(done func(error)) {
 	if q.app.MaxConnections == 0 {
 		done(nil)
 		return
 	}
-	answered := func(_ Joined, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count++
+	q.state.Reserve(q.app.ID, q.count, q.app.MaxConnections, func(err error) {
 		switch {
 		case err == nil:
 			done(nil)
@@ -38,16 +37,10 @@ func (q *quota) take(done func(error)) {
 		default:
 			done(protocol.OverCapacity())
 		}
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.count++
-	q.state.Join(Join{
-		Topic: q.topic(), Subscribers: q.count, MaxSubscribers: q.app.MaxConnections,
-	}, answered)
+	})
 }
 
-// put gives back what take has counted, or has refused.
+// put takes one connection out of the count, whether take admitted it or not.
 func (q *quota) put() {
 	if q.app.MaxConnections == 0 {
 		return
@@ -55,7 +48,5 @@ func (q *quota) put() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count--
-	q.state.Leave(Leave{Topic: q.topic(), Subscribers: q.count}, ignoreError)
+	q.state.Release(q.app.ID, q.count, ignoreError)
 }
-
-func (q *quota) topic() Topic { return Topic{App: q.app.ID, Channel: quotaChannel} }

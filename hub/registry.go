@@ -14,11 +14,11 @@ const registryShards = 64
 // follow them, and tells the State who comes and goes. Its locks give joins and
 // leaves of one channel their order; nothing under them waits.
 type registry struct {
-	bus     Bus
-	state   State
-	workers []*worker
-	seed    maphash.Seed
-	shards  [registryShards]registryShard
+	hub    *Hub
+	bus    Bus
+	state  State
+	seed   maphash.Seed
+	shards [registryShards]registryShard
 }
 
 type registryShard struct {
@@ -26,8 +26,8 @@ type registryShard struct {
 	channels map[Topic]*channel
 }
 
-func newRegistry(bus Bus, state State) *registry {
-	r := &registry{bus: bus, state: state, seed: maphash.MakeSeed()}
+func newRegistry(h *Hub) *registry {
+	r := &registry{hub: h, bus: h.bus, state: h.state, seed: maphash.MakeSeed()}
 	for i := range r.shards {
 		r.shards[i].channels = make(map[Topic]*channel)
 	}
@@ -40,18 +40,19 @@ func (r *registry) shard(t Topic) *registryShard {
 
 // subscribe attaches sub, pending, to the topic's channel. Its worker, which
 // calls this, hears of the rest through worker.joined.
-func (r *registry) subscribe(w *worker, sub *subscription, t Topic) {
+func (r *registry) subscribe(w *worker, sub *subscription, t Topic, u *usage) {
+	sub.waiting = new(waiting)
 	s := r.shard(t)
 	s.mu.Lock()
 	ch := s.channels[t]
 	isNew := ch == nil
 	if isNew {
-		ch = r.newChannel(t)
+		ch = r.newChannel(t, u)
 		s.channels[t] = ch
 	}
 	ch.attach(w, sub)
 	if ch.follow == followed {
-		r.join(sub)
+		r.join(w, sub)
 	} else {
 		ch.waiting = append(ch.waiting, sub)
 	}
@@ -61,71 +62,105 @@ func (r *registry) subscribe(w *worker, sub *subscription, t Topic) {
 	}
 }
 
-func (r *registry) newChannel(t Topic) *channel {
-	return &channel{
-		topic:   t,
-		kind:    protocol.KindOf(t.Channel),
-		status:  isStatus(t.Channel),
-		workers: r.workers,
-		local:   make([]subscribers, len(r.workers)),
+// newChannel makes a channel, and counts it.
+func (r *registry) newChannel(t Topic, u *usage) *channel {
+	ch := &channel{
+		topic:  t,
+		kind:   protocol.KindOf(t.Channel),
+		status: isStatus(t.Channel),
+		hub:    r.hub,
+		usage:  u,
+		local:  make([]*subscribers, len(r.hub.workers)),
 	}
+	if !ch.status {
+		u.channels.Add(1)
+	}
+	return ch
 }
 
+// attach adds a subscription. The shard's lock is held, as it is for detach.
 func (ch *channel) attach(w *worker, sub *subscription) {
 	sub.channel = ch
+	if ch.local[w.index] == nil {
+		ch.local[w.index] = new(subscribers)
+		ch.subscribed.Or(1 << w.index)
+	}
 	ch.local[w.index].add(sub)
-	ch.subscribed.Or(1 << w.index)
 	ch.count++
-	if sub.member != nil {
-		if ch.users == nil {
-			ch.users = make(map[string]int)
+	if !ch.status {
+		ch.usage.subscriptions.Add(1)
+		if sub.conn.deflates {
+			ch.deflating.Add(1)
 		}
-		ch.users[sub.member.ID]++
+	}
+	if sub.member != nil {
+		ch.users.add(sub.member.ID, 1)
 	}
 }
 
-// confirm goes on with those who waited for the bus to follow the channel.
+// confirm goes on with those who waited for the bus to follow the channel. Where
+// it does not, the channel goes out of use at once: all its subscribers are told,
+// and whoever comes next starts afresh.
 func (r *registry) confirm(s *registryShard, ch *channel, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if ch.follow == abandoned {
+		s.mu.Unlock()
 		return
-	}
-	if err == nil {
-		ch.follow = followed
 	}
 	waiting := ch.waiting
 	ch.waiting = nil
-	for _, sub := range waiting {
-		if err != nil {
-			sub.conn.worker.put(func(w *worker) { w.joined(sub, Joined{}, err) })
-			continue
+	if err == nil {
+		ch.follow = followed
+		for _, sub := range waiting {
+			r.join(sub.worker(), sub)
 		}
-		r.join(sub)
+		s.mu.Unlock()
+		return
+	}
+	r.abandon(s, ch)
+	s.mu.Unlock()
+	r.bus.Unfollow(ch.topic, ch)
+	ch.post(&unfollowed{ofChannel{ch}, err})
+}
+
+// abandon takes a channel out of use. The shard's lock is held.
+func (r *registry) abandon(s *registryShard, ch *channel) {
+	ch.follow = abandoned
+	delete(s.channels, ch.topic)
+	if !ch.status {
+		ch.usage.channels.Add(-1)
 	}
 }
 
+// worker returns the subscription's owner.
+func (sub *subscription) worker() *worker {
+	if sub.watched != nil {
+		return sub.watched.worker
+	}
+	return sub.conn.worker
+}
+
 // join asks the State what the subscriber must see. The shard's lock is held.
-func (r *registry) join(sub *subscription) {
+func (r *registry) join(w *worker, sub *subscription) {
 	sub.joined = true
-	w, ch, app := sub.conn.worker, sub.channel, sub.conn.app
+	ch := sub.channel
 	j := Join{
 		Topic:       ch.topic,
 		Subscribers: ch.count - len(ch.waiting),
 		Member:      sub.member,
-		Counted:     ch.counted(app),
+		Counted:     ch.counted(),
 	}
 	if ch.kind.IsPresence() {
-		j.MaxMembers = app.MaxPresenceMembers
+		j.MaxMembers = ch.usage.app.MaxPresenceMembers
 	}
-	r.state.Join(j, func(joined Joined, err error) {
-		w.put(func(w *worker) { w.joined(sub, joined, err) })
+	r.state.Join(j, func(answer Joined, err error) {
+		w.post(&joined{ofChannel{ch}, sub, answer, err})
 	})
 }
 
 // counted says whether the channel's subscribers are told how many they are.
-func (ch *channel) counted(app *App) bool {
-	return app.SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
+func (ch *channel) counted() bool {
+	return ch.usage.app.SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
 }
 
 // unsubscribe detaches sub. Its worker calls this.
@@ -139,13 +174,12 @@ func (r *registry) unsubscribe(w *worker, sub *subscription) {
 			Topic:       ch.topic,
 			Subscribers: ch.count - len(ch.waiting),
 			Gone:        gone,
-			Counted:     ch.counted(sub.conn.app),
+			Counted:     ch.counted(),
 		}, ignoreError)
 	}
-	last := ch.count == 0
+	last := ch.count == 0 && ch.follow != abandoned
 	if last {
-		ch.follow = abandoned
-		delete(s.channels, ch.topic)
+		r.abandon(s, ch)
 	}
 	s.mu.Unlock()
 	if last {
@@ -155,21 +189,23 @@ func (r *registry) unsubscribe(w *worker, sub *subscription) {
 
 // detach returns the id of the user who now has no subscription on this node.
 func (ch *channel) detach(w *worker, sub *subscription) (gone string) {
-	local := &ch.local[w.index]
+	local := ch.local[w.index]
 	local.remove(sub)
 	if local.empty() {
+		ch.local[w.index] = nil
 		ch.subscribed.And(^(uint64(1) << w.index))
 	}
 	ch.count--
+	if !ch.status {
+		ch.usage.subscriptions.Add(-1)
+		if sub.conn.deflates {
+			ch.deflating.Add(-1)
+		}
+	}
 	ch.dropWaiting(sub)
-	if sub.member == nil {
+	if sub.member == nil || ch.users.add(sub.member.ID, -1) > 0 {
 		return ""
 	}
-	ch.users[sub.member.ID]--
-	if ch.users[sub.member.ID] > 0 {
-		return ""
-	}
-	delete(ch.users, sub.member.ID)
 	return sub.member.ID
 }
 

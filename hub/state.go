@@ -12,9 +12,9 @@ import (
 // room for another user. Nothing was changed.
 var ErrPresenceFull = errors.New("presence channel is full")
 
-// ErrFull is what State.Join answers when a channel has no room for another
-// subscriber. Nothing was changed.
-var ErrFull = errors.New("channel is full")
+// ErrFull is what State.Reserve answers when the app has as many connections as
+// it may have. Nothing was changed.
+var ErrFull = errors.New("app has no room for another connection")
 
 // Join tells the State that a connection of this node subscribes to a channel.
 type Join struct {
@@ -23,9 +23,6 @@ type Join struct {
 	Member      *protocol.Member // who it is, on a presence channel; else nil
 	MaxMembers  int              // how many distinct users the channel may have; 0 = any
 	Counted     bool             // the subscribers are told how many they are
-
-	// MaxSubscribers is how many the channel may have over all nodes; 0 = any.
-	MaxSubscribers int
 }
 
 // Joined is what the subscriber must see.
@@ -59,26 +56,34 @@ type Cached struct {
 }
 
 // State holds what must be true on every node: which channels are occupied, by
-// how many, by whom, and what they have cached. What a node says about itself
-// is absolute, so that saying it twice changes nothing. A change that
+// how many, by whom, what they have cached, and how many connections apps have.
+// What a node says about itself is absolute, so that saying it twice changes
+// nothing. A change that
 // subscribers must learn of is published by the State itself, in the same step:
 // member_added for a user's first connection anywhere, member_removed for the
 // last, and where it is asked for, pusher_internal:subscription_count: at once up
 // to 100 subscribers, and every 5 seconds above that.
 //
 // Join and Leave return at once, and take effect per channel in the order in
-// which they were called; their callbacks may come before the method returns or
-// later, on any goroutine, once each. The others block and may be called
-// concurrently.
+// which they were called, Reserve and Release per app; their callbacks may come
+// before the method returns or later, on any goroutine, once each. The others
+// block and may be called concurrently.
 type State interface {
 	Join(j Join, done func(Joined, error))
 	Leave(l Leave, done func(error))
 
+	// Reserve says how many connections of an app this node has now, one more
+	// than before. ErrFull: over all nodes they would be more than most.
+	Reserve(app string, connections, most int, done func(error))
+	// Release says how many are left.
+	Release(app string, connections int, done func(error))
+
 	// Channels lists an app's occupied channels whose names start with prefix,
 	// in no order.
 	Channels(ctx context.Context, app, prefix string) ([]ChannelInfo, error)
-	// Channel describes one; no subscribers means that it is vacant.
-	Channel(ctx context.Context, t Topic) (ChannelInfo, error)
+	// ChannelInfos describes an app's channels by name, in the order of the
+	// names; no subscribers means that a channel is vacant.
+	ChannelInfos(ctx context.Context, app string, names []string) ([]ChannelInfo, error)
 	// Users lists the ids of a presence channel's users, in no order.
 	Users(ctx context.Context, t Topic) ([]string, error)
 	// Cached returns the channel's cached event; false when there is none.

@@ -81,7 +81,12 @@ func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(En
 
 // usage counts what an app uses of this node.
 type usage struct {
+	app   *App
 	quota *quota
+
+	held          atomic.Int64 // bytes until they are delivered; see ledger
+	channels      atomic.Int64 // with subscribers here
+	subscriptions atomic.Int64
 
 	opened           atomic.Uint64
 	closed           atomic.Uint64
@@ -111,6 +116,7 @@ type AppStats struct {
 	BytesSent        uint64
 	Channels         int // with subscribers here
 	Subscriptions    int
+	HeldBytes        int // waiting to be delivered
 }
 
 // Stats is what a node is doing.
@@ -120,31 +126,24 @@ type Stats struct {
 	Closes       map[End]uint64 // connections that ended
 }
 
-// Stats counts; it walks over the node's channels.
+// Stats reads the counters.
 func (h *Hub) Stats() Stats {
-	s := Stats{Closes: h.closes.snapshot()}
-	for _, w := range h.workers {
-		s.MailboxBytes += w.mailbox.size()
+	s := Stats{Closes: h.closes.snapshot(), MailboxBytes: int(h.ledger.total.Load())}
+	for _, u := range h.usage {
+		s.Apps = append(s.Apps, u.stats())
 	}
-	byID := make(map[string]int, len(h.byID))
-	for id, app := range h.byID {
-		byID[id] = len(s.Apps)
-		s.Apps = append(s.Apps, h.usage[app].stats(app))
-	}
-	h.registry.count(func(app string, subscriptions int) {
-		a := &s.Apps[byID[app]]
-		a.Channels++
-		a.Subscriptions += subscriptions
-	})
 	return s
 }
 
-func (u *usage) stats(app *App) AppStats {
+func (u *usage) stats() AppStats {
 	s := AppStats{
-		App:              app,
+		App:              u.app,
 		Closed:           u.closed.Load(),
 		MessagesReceived: u.messagesReceived.Load(),
 		BytesReceived:    u.bytesReceived.Load(),
+		Channels:         int(u.channels.Load()),
+		Subscriptions:    int(u.subscriptions.Load()),
+		HeldBytes:        int(u.held.Load()),
 	}
 	s.Opened = u.opened.Load()
 	s.Connections = int(s.Opened - s.Closed)
@@ -153,19 +152,4 @@ func (u *usage) stats(app *App) AppStats {
 		s.BytesSent += u.sent[i].bytes.Load()
 	}
 	return s
-}
-
-// count calls f for every channel with subscribers on this node, but for those
-// that clients do not see.
-func (r *registry) count(f func(app string, subscriptions int)) {
-	for i := range r.shards {
-		s := &r.shards[i]
-		s.mu.Lock()
-		for t, ch := range s.channels {
-			if !ch.status {
-				f(t.App, ch.count)
-			}
-		}
-		s.mu.Unlock()
-	}
 }

@@ -6,29 +6,34 @@ import (
 	"channels/protocol"
 )
 
-// maxSubscriptions bounds what one connection can make the node remember.
-const maxSubscriptions = 20_000
-
 // receiveSubscribe checks a subscribe on the transport's goroutine: the name,
 // the signature, who joins.
 func (c *Conn) receiveSubscribe(cmd protocol.Command) {
 	name := string(cmd.Channel)
-	member, err := c.admit(name, cmd)
+	member, err := c.maySubscribe(name, cmd)
 	if err != nil {
-		f := asFault(err)
-		c.worker.put(func(w *worker) { w.refuseSubscribe(c, name, f) })
+		c.worker.post(&refusal{ofConn{c}, name, asFault(err)})
 		return
 	}
-	c.worker.put(func(w *worker) { w.subscribe(c, name, member) })
+	if protocol.KindOf(name).AllowsClientEvents() {
+		c.asked.add(c.hub.hash(cmd.Channel), c.app.MaxChannelsPerConnection)
+	}
+	c.worker.post(&subscribe{ofConn{c}, name, member})
 }
 
-// admit says whether the client may subscribe, and as whom.
-func (c *Conn) admit(name string, cmd protocol.Command) (*protocol.Member, error) {
+// receiveUnsubscribe leaves the rest to the worker.
+func (c *Conn) receiveUnsubscribe(cmd protocol.Command) {
+	c.asked.remove(c.hub.hash(cmd.Channel))
+	c.worker.post(&unsubscribe{ofConn{c}, string(cmd.Channel)})
+}
+
+// maySubscribe says whether the client may subscribe, and as whom.
+func (c *Conn) maySubscribe(name string, cmd protocol.Command) (*protocol.Member, error) {
 	if !protocol.ValidChannel(name) {
 		return nil, protocol.InvalidChannelName(name)
 	}
 	kind := protocol.KindOf(name)
-	if id, ok := protocol.ServerToUserID(name); ok && (c.identity == nil || c.identity.ID != id) {
+	if id, ok := protocol.ServerToUserID(name); ok && (c.identity == nil || c.identity.id != id) {
 		return nil, protocol.NotSignedIn(name)
 	}
 	if !kind.NeedsAuth() {
@@ -46,20 +51,20 @@ func (c *Conn) admit(name string, cmd protocol.Command) (*protocol.Member, error
 		return nil, err
 	}
 	if len(cmd.ChannelData) == 0 {
-		return c.admitUser(name)
+		return c.memberFromUser(name)
 	}
-	return c.admitMember(name, cmd.ChannelData)
+	return c.memberFromData(name, cmd.ChannelData)
 }
 
-// admitUser has who is signed in join as that user.
-func (c *Conn) admitUser(name string) (*protocol.Member, error) {
-	if limit := c.app.MaxPresenceMemberBytes; len(c.identity.ID)+len(c.identity.Info) > limit {
-		return nil, protocol.ChannelDataTooLarge(name, limit)
+// memberFromUser makes the signed-in user the member.
+func (c *Conn) memberFromUser(name string) (*protocol.Member, error) {
+	if c.identity.tooLarge {
+		return nil, protocol.ChannelDataTooLarge(name, c.app.MaxPresenceMemberBytes)
 	}
-	return &protocol.Member{ID: c.identity.ID, Info: c.identity.Info}, nil
+	return &protocol.Member{ID: c.identity.id, Info: c.identity.info}, nil
 }
 
-func (c *Conn) admitMember(name string, channelData []byte) (*protocol.Member, error) {
+func (c *Conn) memberFromData(name string, channelData []byte) (*protocol.Member, error) {
 	if len(channelData) > c.app.MaxPresenceMemberBytes {
 		return nil, protocol.ChannelDataTooLarge(name, c.app.MaxPresenceMemberBytes)
 	}
@@ -73,81 +78,76 @@ func (c *Conn) admitMember(name string, channelData []byte) (*protocol.Member, e
 // refuseSubscribe tells the client twice: as the hosted service does, and in
 // the form that releases the SDKs which wait for an answer per channel.
 func (w *worker) refuseSubscribe(c *Conn, name string, f protocol.Fault) {
+	if c.closed {
+		return
+	}
 	w.send(c, protocol.ErrorFrame(f))
 	w.send(c, protocol.SubscriptionErrorFrame(name, f))
 }
 
-// subscribe is the first half of the walk: attached, the subscription holds what
+// subscribe is the first half of the walk: attached, the subscription keeps what
 // arrives until the State has said from where on it counts.
-func (w *worker) subscribe(c *Conn, name string, member *protocol.Member) {
+func (w *worker) subscribe(cmd *subscribe) {
+	c, name := cmd.conn, cmd.name
 	if c.closed {
 		return
 	}
 	if sub := c.subs.get(name); sub != nil {
-		if !sub.later(func(w *worker) { w.subscribe(c, name, member) }) {
+		if !w.later(sub, cmd) {
 			w.send(c, protocol.ErrorFrame(protocol.ExistingSubscription(name)))
 		}
 		return
 	}
-	if c.subs.len() >= maxSubscriptions {
-		w.refuseSubscribe(c, name, protocol.TooManySubscriptions(maxSubscriptions))
+	if limit := c.app.MaxChannelsPerConnection; limit > 0 && c.subs.len() >= limit {
+		w.refuseSubscribe(c, name, protocol.TooManySubscriptions(limit))
 		return
 	}
-	sub := &subscription{conn: c, member: member}
-	w.registry.subscribe(w, sub, Topic{App: c.app.ID, Channel: name})
+	sub := &subscription{conn: c, member: cmd.member}
+	w.registry.subscribe(w, sub, Topic{App: c.app.ID, Channel: name}, c.usage)
 	c.subs.add(sub)
 }
 
-// joined is the second half: acknowledgement, cached event or miss, then what
-// was held and is newer. Nothing overtakes the acknowledgement.
+// joined is the State's answer to any kind of subscription, or the bus's failure.
 func (w *worker) joined(sub *subscription, answer Joined, err error) {
-	if sub.stage == left {
-		return
-	}
-	if sub.answered != nil {
-		sub.answered(w, answer, err)
-		return
-	}
-	if err != nil {
+	switch {
+	case sub.stage != pending:
+	case sub.watched != nil:
+		w.watchedKnown(sub, answer, err)
+	case sub.channel.status:
+		w.signedIn(sub, err)
+	case err != nil:
 		w.joinFailed(sub, err)
-		return
+	default:
+		w.settle(sub, answer)
 	}
+}
+
+// settle is the second half: acknowledgement, cached event or miss, then what
+// came early and is newer. Nothing overtakes the acknowledgement.
+func (w *worker) settle(sub *subscription, answer Joined) {
+	c := sub.conn
 	w.acknowledge(sub, answer)
 	sub.from = answer.Seq
-	for _, h := range sub.held {
-		if h.seq > sub.from {
-			w.send(sub.conn, h.frame)
-			sub.from = h.seq
+	for _, e := range sub.waiting.early {
+		if e.seq <= sub.from {
+			continue
 		}
+		frame := e.frame
+		if e.twin != nil {
+			frame = e.twin.of(frame)
+		}
+		w.send(c, frame)
+		sub.from = e.seq
 	}
-	sub.held, sub.heldBytes = nil, 0
 	sub.stage = settled
+	commands := w.stopWaiting(sub)
+	if c.full.Load() {
+		w.block(sub.channel)
+	}
 	if sub.channel.kind.NeedsAuth() {
-		w.authorize(sub.conn)
+		w.authorize(c)
 	}
-	w.runQueued(sub)
-}
-
-// maxQueued is how many commands for a channel may wait for its subscription.
-const maxQueued = 64
-
-// later has f run once the subscription is no longer pending, so that a client
-// which does not wait for answers has its commands carried out in order. False:
-// nothing to wait for, or too much waits already.
-func (sub *subscription) later(f func(*worker)) bool {
-	if sub.stage != pending || len(sub.queued) >= maxQueued {
-		return false
-	}
-	sub.queued = append(sub.queued, f)
-	return true
-}
-
-func (w *worker) runQueued(sub *subscription) {
-	queued := sub.queued
-	sub.queued = nil
-	for _, f := range queued {
-		f(w)
-	}
+	w.carryOut(commands)
 }
 
 func (w *worker) acknowledge(sub *subscription, answer Joined) {
@@ -162,9 +162,51 @@ func (w *worker) acknowledge(sub *subscription, answer Joined) {
 		return
 	}
 	if answer.Cached != nil {
-		w.send(sub.conn, answer.Cached)
+		w.send(sub.conn, ch.cachedFor(sub.conn, answer.Cached))
 	} else {
 		w.send(sub.conn, protocol.CacheMissFrame(name))
+	}
+}
+
+// maxWaiting is how many commands for a channel may wait for its subscription.
+const maxWaiting = 64
+
+// later has a command carried out once the subscription is no longer pending, so
+// that a client which does not wait for answers has its commands carried out in
+// order. False: nothing to wait for, or too much waits already.
+func (w *worker) later(sub *subscription, cmd command) bool {
+	if sub.stage != pending {
+		return false
+	}
+	p, c, cost := sub.waiting, sub.conn, cmd.cost()
+	if len(p.commands) >= maxWaiting || c.waiting+cost > w.hub.maxHeld {
+		return false
+	}
+	p.commands = append(p.commands, cmd)
+	p.bytes += cost
+	c.waiting += cost
+	w.hub.ledger.charge(c.usage, cost)
+	return true
+}
+
+// stopWaiting forgets what has waited for a subscription, and returns its
+// commands.
+func (w *worker) stopWaiting(sub *subscription) []command {
+	p := sub.waiting
+	if p == nil {
+		return nil
+	}
+	sub.waiting = nil
+	if sub.conn != nil {
+		sub.conn.waiting -= p.bytes
+		w.hub.ledger.release(sub.conn.usage, p.bytes+len(p.early)*earlyCost)
+	}
+	return p.commands
+}
+
+func (w *worker) carryOut(commands []command) {
+	for _, cmd := range commands {
+		cmd.do(w)
 	}
 }
 
@@ -173,31 +215,48 @@ func (w *worker) acknowledge(sub *subscription, answer Joined) {
 // reconnect.
 func (w *worker) joinFailed(sub *subscription, err error) {
 	c, name := sub.conn, sub.channel.topic.Channel
-	w.leave(sub)
-	if errors.Is(err, ErrPresenceFull) {
-		w.refuseSubscribe(c, name, protocol.PresenceFull(name, c.app.MaxPresenceMembers))
-		w.runQueued(sub)
+	if !errors.Is(err, ErrPresenceFull) {
+		w.close(c, protocol.OverCapacity(), Backend)
 		return
 	}
-	w.close(c, protocol.OverCapacity(), Backend)
+	commands := w.stopWaiting(sub)
+	w.leave(sub)
+	w.refuseSubscribe(c, name, protocol.PresenceFull(name, c.app.MaxPresenceMembers))
+	w.carryOut(commands)
 }
 
 // unsubscribe has no answer, but for a mistake.
-func (w *worker) unsubscribe(c *Conn, name string) {
+func (w *worker) unsubscribe(cmd *unsubscribe) {
+	c := cmd.conn
 	if c.closed {
 		return
 	}
-	sub := c.subs.get(name)
+	sub := c.subs.get(cmd.name)
 	switch {
-	case sub != nil && sub.later(func(w *worker) { w.unsubscribe(c, name) }):
+	case sub != nil && w.later(sub, cmd):
 	case sub == nil || sub.stage == pending:
-		w.send(c, protocol.ErrorFrame(protocol.NoSubscription(name)))
+		w.send(c, protocol.ErrorFrame(protocol.NoSubscription(cmd.name)))
 	default:
 		w.leave(sub)
 	}
 }
 
+// leave ends a subscription of a connection that goes on.
 func (w *worker) leave(sub *subscription) {
-	w.registry.unsubscribe(w, sub)
+	w.drop(sub)
 	sub.conn.subs.remove(sub)
+}
+
+// drop ends a subscription to a channel.
+func (w *worker) drop(sub *subscription) {
+	ch := sub.channel
+	held := ch.local[w.index].hold
+	if sub.conn.full.Load() && sub.stage != pending {
+		w.unblock(ch)
+	}
+	w.stopWaiting(sub)
+	w.registry.unsubscribe(w, sub)
+	if ch.local[w.index] == nil && held != nil {
+		w.abandon(held)
+	}
 }

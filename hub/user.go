@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"channels/protocol"
@@ -22,14 +23,30 @@ func statusTopic(app *App, userID string) Topic {
 	return Topic{App: app.ID, Channel: statusPrefix + userID}
 }
 
-// signin is what a signed-in connection knows of its user. It belongs to the
+// identity is what a connection keeps of the user that it is signed in as: what
+// it needs to make the user the member of a presence channel.
+type identity struct {
+	id       string
+	info     []byte // nil when there is none, or it is too large for a member
+	tooLarge bool
+}
+
+func newIdentity(app *App, user protocol.User) *identity {
+	if len(user.ID)+len(user.Info) > app.MaxPresenceMemberBytes {
+		return &identity{id: user.ID, tooLarge: true}
+	}
+	return &identity{id: user.ID, info: user.Info}
+}
+
+// signin is a signed-in connection's part in its user's status. It belongs to the
 // worker.
 type signin struct {
-	id       string
-	status   *subscription
-	accepted bool // the client has been told
-	watched  *watchlist
+	status subscription
+	list   *watchlist // nil when nobody is watched
 }
+
+// accepted says whether the client has been told that it is signed in.
+func (s *signin) accepted() bool { return s.status.stage != pending }
 
 // receiveSignin checks a signin on the transport's goroutine.
 func (c *Conn) receiveSignin(cmd protocol.Command) {
@@ -39,8 +56,8 @@ func (c *Conn) receiveSignin(cmd protocol.Command) {
 		c.Fail(err)
 		return
 	}
-	c.identity = &user
-	c.worker.put(func(w *worker) { w.signIn(c, user, userData) })
+	c.identity = newIdentity(c.app, user)
+	c.worker.post(&signIn{ofConn{c}, user.ID, user.Watchlist, protocol.SigninSuccessFrame(cmd.UserData)})
 }
 
 func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, error) {
@@ -51,11 +68,11 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 	if err != nil {
 		return protocol.User{}, err
 	}
-	user, err := protocol.ParseUserData([]byte(userData))
+	user, err := protocol.ParseUserData(cmd.UserData)
 	if err != nil {
 		return protocol.User{}, err
 	}
-	if c.identity != nil && c.identity.ID != user.ID {
+	if c.identity != nil && c.identity.id != user.ID {
 		return protocol.User{}, protocol.OtherUser()
 	}
 	return user, nil
@@ -63,41 +80,41 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 
 // signIn joins the user's status channel; the client is told when the State has
 // answered. Signing in again as the same user is confirmed again.
-func (w *worker) signIn(c *Conn, user protocol.User, userData string) {
+func (w *worker) signIn(cmd *signIn) {
+	c := cmd.conn
 	if c.closed {
 		return
 	}
-	success := protocol.SigninSuccessFrame([]byte(userData))
 	if c.user != nil {
-		if c.user.accepted {
-			w.send(c, success)
+		if c.user.accepted() {
+			w.send(c, cmd.success)
 		}
 		return
 	}
-	c.user = &signin{id: user.ID}
-	c.user.status = &subscription{
-		conn:   c,
-		member: &protocol.Member{ID: user.ID},
-		answered: func(w *worker, _ Joined, err error) {
-			w.signedIn(c, user, success, err)
-		},
-	}
-	w.registry.subscribe(w, c.user.status, statusTopic(c.app, user.ID))
+	c.user = &signin{status: subscription{conn: c, member: &protocol.Member{ID: cmd.id}}}
+	status := &c.user.status
+	w.registry.subscribe(w, status, statusTopic(c.app, cmd.id), c.usage)
+	cost := cmd.cost()
+	status.waiting.signIn, status.waiting.bytes = cmd, cost
+	c.waiting += cost
+	w.hub.ledger.charge(c.usage, cost)
 }
 
 // signedIn tells the client that it is signed in, then who of its watchlist is
 // there.
-func (w *worker) signedIn(c *Conn, user protocol.User, success []byte, err error) {
+func (w *worker) signedIn(sub *subscription, err error) {
+	c := sub.conn
 	if err != nil {
 		w.close(c, protocol.OverCapacity(), Backend)
 		return
 	}
-	c.user.status.stage = settled
-	c.user.accepted = true
-	w.send(c, success)
+	cmd := sub.waiting.signIn
+	w.stopWaiting(sub)
+	sub.stage = settled
+	w.send(c, cmd.success)
 	w.authorize(c)
-	if !c.closed && c.app.Watchlists {
-		w.watch(c, user.Watchlist)
+	if !c.closed && c.app.Watchlists && len(cmd.watchlist) > 0 {
+		w.watch(c, cmd.watchlist)
 	}
 }
 
@@ -106,8 +123,9 @@ func (w *worker) signOut(c *Conn) {
 	if c.user == nil {
 		return
 	}
-	w.unwatch(c)
-	w.registry.unsubscribe(w, c.user.status)
+	w.unwatch(c.user.list)
+	w.stopWaiting(&c.user.status)
+	w.registry.unsubscribe(w, &c.user.status)
 	c.user = nil
 }
 
@@ -121,7 +139,7 @@ func (w *worker) authorize(c *Conn) {
 	if c.app.AuthorizedConnections {
 		c.usage.quota.take(func(err error) {
 			if err != nil {
-				w.put(func(w *worker) { w.overQuota(c, asFault(err)) })
+				w.post(&overQuota{ofConn{c}, asFault(err)})
 			}
 		})
 	}
@@ -129,9 +147,6 @@ func (w *worker) authorize(c *Conn) {
 
 // overQuota closes a connection that was not counted.
 func (w *worker) overQuota(c *Conn, f protocol.Fault) {
-	if c.closed { // and so given back
-		return
-	}
 	reason := Quota
 	if f.Code != protocol.CodeOverQuota {
 		reason = Backend
@@ -140,13 +155,13 @@ func (w *worker) overQuota(c *Conn, f protocol.Fault) {
 }
 
 // userSignal is told what happens on a user's status channel.
-func (w *worker) userSignal(ch *channel, m Message) {
-	for _, sub := range ch.local[w.index].all() {
+func (w *worker) userSignal(cmd *userSignal) {
+	for _, sub := range cmd.channel.subscribersOf(w) {
 		switch {
-		case m.Signal == Terminate && sub.member != nil:
+		case cmd.signal == Terminate && sub.conn != nil:
 			w.close(sub.conn, protocol.Terminated(), Terminated)
-		case m.Signal == Entered || m.Signal == Left:
-			w.watchedChanged(sub, m)
+		case cmd.signal != Terminate && sub.watched != nil:
+			w.watchedChanged(sub.watched, cmd)
 		}
 	}
 }
@@ -160,5 +175,8 @@ func (h *Hub) Terminate(ctx context.Context, app *App, userID string) error {
 	var answers answers
 	answers.expect(1)
 	h.bus.Publish(Message{Topic: statusTopic(app, userID), Signal: Terminate, User: userID}, answers.add)
-	return answers.wait(ctx)
+	if err := answers.wait(ctx); err != nil {
+		return fmt.Errorf("terminate connections: %w", err)
+	}
+	return nil
 }

@@ -10,9 +10,12 @@ import (
 
 // worker owns a share of the connections: their subscriptions, and the lists of
 // subscribers that events are sent along. Everything about them happens in its
-// goroutine, in the order of its mailbox. It works off what the mailbox holds,
-// gathers each socket's frames, and gives every socket its frames at once: load
-// makes batches, idleness costs no delay.
+// goroutine, in the order of its mailbox.
+//
+// It works in pieces: it takes what waits up to a bound, gathers each socket's
+// frames, and gives every socket its frames at once. So load makes batches,
+// idleness costs no delay, and a backlog neither takes memory in proportion to
+// its subscribers nor reaches a socket all at once.
 type worker struct {
 	index    int
 	hub      *Hub
@@ -20,154 +23,146 @@ type worker struct {
 	mailbox  *mailbox
 
 	// Owned by the worker's goroutine.
-	conns []*Conn    // open ones, in no order
-	dirty []*Conn    // those with frames in out
-	spare [][][]byte // empty lists of frames, for out
-	news  []*Conn    // those with news of their watchlists to be told
-	alone [1][]byte  // of deliverAlone
+	todo    queue           // taken from the mailbox, not worked off yet
+	conns   []*Conn         // open ones, in no order
+	dirty   []*Conn         // those with frames in out
+	spare   [][][]byte      // empty lists of frames, for out
+	piece   piece           // what is being worked off
+	run     frames          // of deliverRun
+	behind  behind          // connections and channels that are held back
+	watched watchedUsers    // whom the worker's connections watch
+	arrived []time.Duration // of the piece's messages
 
-	open atomic.Int64 // connections; read from outside
+	open   atomic.Int64 // connections; read from outside
+	easing waiters      // transports of connections that are held back
 }
 
-// put has f done by the worker.
-func (w *worker) put(f func(*worker)) { w.mailbox.put(item{do: f}) }
+// A piece ends with the first of these bounds. The first two bound what one
+// socket gets at once, the third what the lists of gathered frames take, which is
+// 6 MiB.
+const (
+	pieceBytes     = 64 << 10
+	pieceItems     = 256
+	pieceGathering = 1 << 18
+)
 
-func (w *worker) run(stop <-chan struct{}, sweepEvery time.Duration) {
+// piece is how much of a piece has been worked off.
+type piece struct {
+	items, bytes int
+	gathered     int // frames in the connections' lists
+	account      *usage
+	held         int // bytes to be given back to the account
+}
+
+func (p *piece) full() bool {
+	return p.items >= pieceItems || p.bytes >= pieceBytes || p.gathered >= pieceGathering
+}
+
+// post has a command carried out by the worker.
+func (w *worker) post(c command) { w.put(&item{cmd: c, cost: itemBytes + c.cost()}) }
+
+func (w *worker) put(it *item) {
+	w.hub.ledger.charge(it.account(), it.cost)
+	w.mailbox.put(it)
+}
+
+func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	var batch []item
+	w.behind.timer = time.NewTimer(time.Hour)
+	defer w.behind.timer.Stop()
 	for {
-		select {
-		case <-w.mailbox.wake:
-		case now := <-sweep.C:
-			w.sweep(now)
-		case <-stop:
-			return
+		if w.todo.empty() && len(w.behind.ready) == 0 {
+			select {
+			case <-w.mailbox.wake:
+			case <-sweep.C:
+				w.sweep()
+			case <-w.behind.timer.C:
+				w.poll()
+			case <-stop:
+				return
+			}
+			// Let publishers that are ready run first, so that the piece grows and
+			// there are fewer writes.
+			runtime.Gosched()
+		} else {
+			select {
+			case <-sweep.C:
+				w.sweep()
+			case <-w.behind.timer.C:
+				w.poll()
+			case <-stop:
+				return
+			default:
+			}
 		}
-		// Whoever is about to put something in does so first: under load, batches
-		// grow by what the processor has ready, and there are fewer writes.
-		runtime.Gosched()
-		batch = w.mailbox.take(batch)
-		w.work(batch)
-		w.observe(batch)
-		batch = recycle(batch)
+		w.resume()
+		if w.todo.empty() {
+			w.todo = w.mailbox.take()
+		}
+		w.workOff(&w.todo, nil)
 	}
 }
 
-// work handles a batch, and leaves nothing gathered.
-func (w *worker) work(batch []item) {
-	if len(batch) == 1 && batch[0].do == nil {
-		w.deliverAlone(&batch[0])
-		return
+// workOff handles a piece of a queue, and leaves nothing gathered. The queue is
+// the mailbox's, or that of a hold.
+func (w *worker) workOff(q *queue, of *hold) {
+	for it := q.front(); it != nil && !w.piece.full(); it = q.front() {
+		if it.cmd == nil {
+			w.deliverFront(q, of)
+			continue
+		}
+		cmd := it.cmd
+		w.pop(q)
+		cmd.do(w)
 	}
-	for i := range batch {
-		w.handle(&batch[i])
-	}
+	w.refund()
 	w.flush()
+	w.report()
+	w.piece = piece{}
 }
 
-// observe reports how long the batch's messages took.
-func (w *worker) observe(batch []item) {
-	if w.hub.delivered == nil {
+// pop takes the front off a queue, as a part of the piece.
+func (w *worker) pop(q *queue) {
+	it := q.front()
+	if account := it.account(); account != w.piece.account {
+		w.refund()
+		w.piece.account = account
+	}
+	w.piece.items++
+	w.piece.bytes += len(it.frame)
+	w.piece.held += it.cost
+	q.pop()
+}
+
+// refund gives back what the piece's items have held.
+func (w *worker) refund() {
+	p := &w.piece
+	if p.held == 0 {
 		return
 	}
-	now := time.Now()
-	for i := range batch {
-		if batch[i].do == nil {
-			w.hub.delivered(now.Sub(batch[i].at))
-		}
+	l := w.hub.ledger
+	w.mailbox.held.Add(int64(-p.held))
+	l.release(p.account, p.held)
+	if l.admits(p.account) {
+		l.publishers.wake()
 	}
+	if l.admitsCommand(p.account, w.mailbox) {
+		w.mailbox.room.wake()
+	}
+	p.held = 0
 }
 
-// keptItems is how long a batch may have been for its slice to be kept.
-const keptItems = 4096
-
-// recycle forgets what a batch pointed to and returns its slice for the next,
-// unless a burst has made it large.
-func recycle(batch []item) []item {
-	if cap(batch) > keptItems {
-		return nil
-	}
-	clear(batch)
-	return batch[:0]
-}
-
-func (w *worker) handle(it *item) {
-	if it.do != nil {
-		it.do(w)
+// report says how long the piece's messages took.
+func (w *worker) report() {
+	if len(w.arrived) == 0 {
 		return
 	}
-	w.deliver(it)
-}
-
-// deliver is the loop that everything else exists for: one event to the
-// subscribers of its channel.
-func (w *worker) deliver(it *item) {
-	to := &it.channel.local[w.index]
-	if len(to.joining) > 0 {
-		w.deliverJoining(to, it)
+	now := w.hub.now()
+	for _, at := range w.arrived {
+		w.hub.delivered(now - at)
 	}
-	if it.exclude != "" {
-		w.deliverExcept(to.conns, it)
-		return
-	}
-	for _, c := range to.conns {
-		w.send(c, it.frame)
-	}
-}
-
-// deliverAlone is deliver for a batch of one: there is nothing to gather, and a
-// socket is looked at once. With thousands of them, most of that is waiting for
-// memory.
-func (w *worker) deliverAlone(it *item) {
-	to := &it.channel.local[w.index]
-	if len(to.joining) > 0 || it.exclude != "" {
-		w.deliver(it)
-		w.flush()
-		return
-	}
-	w.alone[0] = it.frame
-	for i := len(to.conns) - 1; i >= 0; i-- { // close moves the last one here
-		w.sendTo(to.conns[i], w.alone[:])
-	}
-	w.alone[0] = nil
-}
-
-func (w *worker) deliverExcept(conns []*Conn, it *item) {
-	for _, c := range conns {
-		if c.id != it.exclude {
-			w.send(c, it.frame)
-		}
-	}
-}
-
-// deliverJoining holds the message for those without their acknowledgement, and
-// promotes those whom it finds past it. They are activated behind the message,
-// so it goes to them from here.
-func (w *worker) deliverJoining(to *subscribers, it *item) {
-	for i := len(to.joining) - 1; i >= 0; i-- {
-		sub := to.joining[i]
-		switch {
-		case sub.stage == pending:
-			w.hold(sub, it)
-		case it.seq > sub.from:
-			// The last of joining takes this place; the loop has seen it.
-			to.activate(sub)
-		}
-	}
-}
-
-// hold keeps a message until the subscription is acknowledged.
-func (w *worker) hold(sub *subscription, it *item) {
-	if sub.conn.id == it.exclude {
-		return
-	}
-	sub.held = append(sub.held, held{it.seq, it.frame})
-	sub.heldBytes += len(it.frame)
-	if sub.heldBytes > w.hub.maxHeld {
-		// Not at once: the caller walks over the list that closing changes.
-		w.put(func(w *worker) { w.close(sub.conn, protocol.OverCapacity(), SlowConsumer) })
-	}
+	w.arrived = w.arrived[:0]
 }
 
 // send gathers a frame for a socket; flush hands it over. The list for it is
@@ -181,10 +176,15 @@ func (w *worker) send(c *Conn, frame []byte) {
 		}
 	}
 	c.out = append(c.out, frame)
+	w.piece.gathered++
 }
 
-// keptFrames is how long a list of frames may have become and be lent again.
-const keptFrames = 1024
+// reply sends a frame to a connection that may have ended.
+func (w *worker) reply(c *Conn, frame []byte) {
+	if !c.closed {
+		w.send(c, frame)
+	}
+}
 
 func (w *worker) flush() {
 	for i, c := range w.dirty {
@@ -198,36 +198,40 @@ func (w *worker) flushConn(c *Conn) {
 	if len(c.out) == 0 {
 		return
 	}
-	frames := c.out
+	list := c.out
 	c.out = nil
 	if !c.closed {
-		w.sendTo(c, frames)
+		bytes := 0
+		for _, frame := range list {
+			bytes += len(frame)
+		}
+		w.count(c.usage, len(list), bytes)
+		w.sendTo(c, list)
 	}
-	if cap(frames) <= keptFrames {
-		clear(frames)
-		w.spare = append(w.spare, frames[:0])
+	if cap(list) <= pieceItems {
+		clear(list)
+		w.spare = append(w.spare, list[:0])
 	}
 }
 
 // sendTo hands frames to an open connection's socket, which may be the end of it.
-func (w *worker) sendTo(c *Conn, frames [][]byte) {
-	if c.socket.Send(frames) == Stuck {
-		w.close(c, protocol.OverCapacity(), SlowConsumer)
-		return
+func (w *worker) sendTo(c *Conn, list [][]byte) {
+	if backlog := c.socket.Send(list); backlog != Clear {
+		w.fellBehind(c, backlog)
 	}
-	bytes := 0
-	for _, frame := range frames {
-		bytes += len(frame)
-	}
-	sent := &c.usage.sent[w.index]
-	sent.messages.Add(uint64(len(frames)))
+}
+
+// count notes what the app's sockets have been given.
+func (w *worker) count(u *usage, messages, bytes int) {
+	sent := &u.sent[w.index]
+	sent.messages.Add(uint64(messages))
 	sent.bytes.Add(uint64(bytes))
 }
 
 // attach makes the connection the worker's, and greets it.
 func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
-	c.since = time.Now()
+	c.since = w.hub.now()
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
 	w.send(c, protocol.EstablishedFrame(c.id, int(c.app.ActivityTimeout/time.Second)))
@@ -248,8 +252,8 @@ func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
 	w.hub.closes.add(End{f.Code, reason})
 }
 
-// gone is the end of a connection from the client's or the network's side.
-func (w *worker) gone(c *Conn, e End) {
+// depart is the end of a connection from the client's or the network's side.
+func (w *worker) depart(c *Conn, e End) {
 	if c.closed {
 		return
 	}
@@ -257,17 +261,15 @@ func (w *worker) gone(c *Conn, e End) {
 	w.hub.closes.add(e)
 }
 
-// detach forgets a connection that is closing or gone.
+// detach forgets a connection that is closing or has ended.
 func (w *worker) detach(c *Conn) {
-	if c.closed {
-		return
-	}
 	c.closed = true
 	for _, sub := range c.subs.all() {
-		w.registry.unsubscribe(w, sub)
+		w.drop(sub)
 	}
 	c.subs.clear()
 	w.signOut(c)
+	w.caughtUp(c)
 	last := len(w.conns) - 1
 	moved := w.conns[last]
 	w.conns[c.at], moved.at = moved, c.at
@@ -277,38 +279,9 @@ func (w *worker) detach(c *Conn) {
 	w.hub.released(c)
 }
 
-// Liveness. A connection that has been silent for its activity timeout and a
-// little more gets a WebSocket ping; one that has then been silent for
-// pongTimeout is closed. One sweep over all connections takes the place of a
-// timer for each.
-const (
-	pongTimeout = 30 * time.Second
-	// pingMargin leaves clients that probe by themselves the first word.
-	pingMargin = 10 // per cent of the activity timeout
-)
-
-func (w *worker) sweep(now time.Time) {
-	for i := len(w.conns) - 1; i >= 0; i-- { // close moves the last one here
-		w.probe(w.conns[i], now)
-	}
-	w.flush()
-	w.spare = nil // a burst may have needed many
-}
-
-func (w *worker) probe(c *Conn, now time.Time) {
-	if c.app.AuthorizedConnections && !c.authorized && now.Sub(c.since) >= c.app.AuthorizedTimeout {
-		w.close(c, protocol.ConnectionUnauthorized(), Unauthorized)
-		return
-	}
-	silent := now.Sub(c.lastSeen())
-	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
-	switch {
-	case silent < quiet:
-		c.probed = time.Time{}
-	case c.probed.IsZero():
-		c.probed = now
-		w.send(c, protocol.PingFrame())
-	case now.Sub(c.probed) >= pongTimeout:
-		w.close(c, protocol.PongMissing(), Silent)
+// shed closes the worker's connections until so many are left.
+func (w *worker) shed(f protocol.Fault, keep int) {
+	for len(w.conns) > keep {
+		w.close(w.conns[len(w.conns)-1], f, Draining)
 	}
 }

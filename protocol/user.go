@@ -11,7 +11,6 @@ type User struct {
 	ID        string
 	Info      []byte // user_info, a JSON object as it stands; nil when there is none
 	Watchlist []string
-	Data      []byte // the whole user_data
 }
 
 // ParseUserData reads the user_data of a signin. The user shares no bytes with
@@ -36,14 +35,14 @@ func ParseUserData(raw []byte) (User, error) {
 	if s.end() != nil {
 		return User{}, BadUserData("it must be a JSON object")
 	}
-	return newUser(raw, id, info, watchlist)
+	return newUser(id, info, watchlist)
 }
 
-func newUser(raw, id, info, watchlist []byte) (User, error) {
+func newUser(id, info, watchlist []byte) (User, error) {
 	if !isString(id) || len(id) == len(`""`) {
 		return User{}, BadUserData("id must be a non-empty string")
 	}
-	u := User{ID: string(unquoted(id)), Data: bytes.Clone(raw)}
+	u := User{ID: string(unquoted(id))}
 	if !validUserID(u.ID) {
 		return User{}, BadUserData("id must have at most " + strconv.Itoa(maxUserID) + " characters, none of them a control character")
 	}

@@ -23,7 +23,9 @@ func State(t *testing.T, open Open) {
 		"the roster holds everybody":              stateRoster,
 		"newer info replaces older":               stateReplacesInfo,
 		"a full channel takes nobody new":         stateFull,
-		"subscribers can be limited":              stateLimits,
+		"channels are described all at once":      stateDescribes,
+		"connections of an app are limited":       stateReserves,
+		"apps have quotas of their own":           stateReservesApart,
 		"the answer has its place in the order":   stateOrder,
 		"subscribers are told their number":       stateTellsCount,
 		"the last event is cached":                stateCaches,
@@ -79,11 +81,11 @@ func enter(t testing.TB, n Node, subscribers int, id, info string) hub.Joined {
 
 func channel(t testing.TB, n Node, to hub.Topic) hub.ChannelInfo {
 	t.Helper()
-	info, err := n.State.Channel(context.Background(), to)
-	if err != nil {
-		t.Fatalf("channel %v: %v", to, err)
+	infos, err := n.State.ChannelInfos(context.Background(), to.App, []string{to.Channel})
+	if err != nil || len(infos) != 1 {
+		t.Fatalf("channel %v: %v, %v", to, infos, err)
 	}
-	return info
+	return infos[0]
 }
 
 func stateVacant(t *testing.T, nodes []Node) {
@@ -229,31 +231,74 @@ func stateFull(t *testing.T, nodes []Node) {
 	}
 }
 
-func stateLimits(t *testing.T, nodes []Node) {
-	to := topic("limited")
-	at := func(n Node, subscribers int) error {
-		_, err := join(t, n, hub.Join{Topic: to, Subscribers: subscribers, MaxSubscribers: 2})
-		return err
+func stateDescribes(t *testing.T, nodes []Node) {
+	mustJoin(t, last(nodes), hub.Join{Topic: topic("a"), Subscribers: 3})
+	enter(t, nodes[0], 1, "ann", `{}`)
+	infos, err := nodes[0].State.ChannelInfos(context.Background(), app, []string{room, "nothing", "a", "a"})
+	want := []hub.ChannelInfo{
+		{Name: room, Subscribers: 1, Users: 1}, {Name: "nothing"},
+		{Name: "a", Subscribers: 3}, {Name: "a", Subscribers: 3},
 	}
+	if err != nil || !slices.Equal(infos, want) {
+		t.Errorf("got %+v, %v; want %+v", infos, err, want)
+	}
+	if infos, err := nodes[0].State.ChannelInfos(context.Background(), app, nil); err != nil || len(infos) != 0 {
+		t.Errorf("no names: got %+v, %v", infos, err)
+	}
+}
+
+func reserve(t testing.TB, n Node, app string, connections, most int) error {
+	t.Helper()
+	done := make(chan error, 1)
+	n.State.Reserve(app, connections, most, func(err error) { done <- err })
+	return await(t, done)
+}
+
+func release(t testing.TB, n Node, app string, connections int) {
+	t.Helper()
+	done := make(chan error, 1)
+	n.State.Release(app, connections, func(err error) { done <- err })
+	if err := await(t, done); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+}
+
+func stateReserves(t *testing.T, nodes []Node) {
 	first, other := nodes[0], last(nodes)
-	mine := 1 // of other, which may be first
-	if err := at(first, 1); err != nil {
+	mine := 1 // connections of other, which may be first
+	if err := reserve(t, first, app, 1, 2); err != nil {
 		t.Fatal(err)
 	}
 	if len(nodes) == 1 {
 		mine = 2
 	}
-	if err := at(other, mine); err != nil {
+	if err := reserve(t, other, app, mine, 2); err != nil {
 		t.Errorf("the second: %v", err)
 	}
-	if err := at(other, mine+1); !errors.Is(err, hub.ErrFull) {
+	if err := reserve(t, other, app, mine, 2); err != nil {
+		t.Errorf("the second, said twice: %v", err)
+	}
+	if err := reserve(t, other, app, mine+1, 2); !errors.Is(err, hub.ErrFull) {
 		t.Errorf("the third: got %v, want ErrFull", err)
 	}
-	if got := channel(t, first, to).Subscribers; got != 2 {
-		t.Errorf("%d subscribers, want 2", got)
+	release(t, other, app, mine) // what was refused
+	release(t, other, app, mine-1)
+	if err := reserve(t, other, app, mine, 2); err != nil {
+		t.Errorf("when there was room again: %v", err)
 	}
-	leave(t, other, hub.Leave{Topic: to, Subscribers: mine - 1})
-	if err := at(other, mine); err != nil {
+	if found, err := first.State.Channels(context.Background(), app, ""); err != nil || len(found) != 0 {
+		t.Errorf("connections are listed as channels: %v, %v", found, err)
+	}
+}
+
+func stateReservesApart(t *testing.T, nodes []Node) {
+	for _, app := range []string{"1", "2"} {
+		if err := reserve(t, nodes[0], app, 1, 1); err != nil {
+			t.Errorf("app %s: %v", app, err)
+		}
+	}
+	release(t, nodes[0], "2", 0)
+	if err := reserve(t, last(nodes), "2", 1, 1); err != nil {
 		t.Errorf("when there was room again: %v", err)
 	}
 }

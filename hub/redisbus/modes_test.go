@@ -29,6 +29,7 @@ func suites(t *testing.T, url string) {
 	nodes := func(t *testing.T) []contract.Node { return openNodes(t, url, 3) }
 	t.Run("bus", func(t *testing.T) { contract.Bus(t, nodes) })
 	t.Run("state", func(t *testing.T) { contract.State(t, nodes) })
+	t.Run("hub", func(t *testing.T) { contract.Hub(t, nodes) })
 }
 
 func TestStandalone(t *testing.T) { suites(t, newServer(t).url()) }

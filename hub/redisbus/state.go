@@ -15,11 +15,15 @@ import (
 )
 
 // Join implements hub.State.
-func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
+func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) { b.join(j, 0, done) }
+
+// join says that the node has subscribers on a channel, which may have so many of
+// them over all nodes; 0 = any.
+func (b *Bus) join(j hub.Join, most int, done func(hub.Joined, error)) {
 	l := b.laneOf(j.Topic)
 	args := []any{
 		appKey(j.Topic.App), j.Topic.Channel, j.Subscribers, flag(j.Counted),
-		flag(keepsRoster(j.Topic)), j.MaxMembers, j.MaxSubscribers, flag(j.Member != nil), "", "",
+		flag(keepsRoster(j.Topic)), j.MaxMembers, most, flag(j.Member != nil), "", "",
 	}
 	if j.Member != nil {
 		args[8], args[9] = j.Member.ID, string(j.Member.Info)
@@ -119,7 +123,7 @@ func (b *Bus) Channels(ctx context.Context, app, prefix string) ([]hub.ChannelIn
 	var found []hub.ChannelInfo
 	for p := range partitions {
 		for name, n := range subscribers[p].Val() {
-			if strings.HasPrefix(name, prefix) {
+			if strings.HasPrefix(name, prefix) && name != quotaChannel {
 				found = append(found, hub.ChannelInfo{
 					Name: name, Subscribers: number(n), Users: number(users[p].Val()[name]),
 				})
@@ -129,18 +133,50 @@ func (b *Bus) Channels(ctx context.Context, app, prefix string) ([]hub.ChannelIn
 	return found, nil
 }
 
-// Channel implements hub.State.
-func (b *Bus) Channel(ctx context.Context, t hub.Topic) (hub.ChannelInfo, error) {
-	p := partitionOf(t)
+// ChannelInfos implements hub.State.
+func (b *Bus) ChannelInfos(ctx context.Context, app string, names []string) ([]hub.ChannelInfo, error) {
 	pipe := b.client.Pipeline()
-	subscribers := pipe.HGet(ctx, b.keys.subscribers(p, t.App), t.Channel)
-	users := pipe.HGet(ctx, b.keys.users(p, t.App), t.Channel)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return hub.ChannelInfo{}, unavailable(err)
+	subscribers := make([]*redis.StringCmd, len(names))
+	users := make([]*redis.StringCmd, len(names))
+	for i, name := range names {
+		p := partitionOf(hub.Topic{App: app, Channel: name})
+		subscribers[i] = pipe.HGet(ctx, b.keys.subscribers(p, app), name)
+		users[i] = pipe.HGet(ctx, b.keys.users(p, app), name)
 	}
-	return hub.ChannelInfo{
-		Name: t.Channel, Subscribers: number(subscribers.Val()), Users: number(users.Val()),
-	}, nil
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, unavailable(err)
+	}
+	infos := make([]hub.ChannelInfo, len(names))
+	for i, name := range names {
+		// Exec answers the first error only, which may be that a field is missing.
+		for _, c := range []*redis.StringCmd{subscribers[i], users[i]} {
+			if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+				return nil, unavailable(err)
+			}
+		}
+		infos[i] = hub.ChannelInfo{
+			Name: name, Subscribers: number(subscribers[i].Val()), Users: number(users[i].Val()),
+		}
+	}
+	return infos, nil
+}
+
+// quotaTopic is where an app's connections are counted, as subscribers of a
+// channel that nobody can subscribe to. So what holds for subscribers holds for
+// them: they go with their node, and are said again when Redis has lost them.
+func quotaTopic(app string) hub.Topic { return hub.Topic{App: app, Channel: quotaChannel} }
+
+const quotaChannel = "#connections"
+
+// Reserve implements hub.State.
+func (b *Bus) Reserve(app string, connections, most int, done func(error)) {
+	j := hub.Join{Topic: quotaTopic(app), Subscribers: connections}
+	b.join(j, most, func(_ hub.Joined, err error) { done(err) })
+}
+
+// Release implements hub.State.
+func (b *Bus) Release(app string, connections int, done func(error)) {
+	b.Leave(hub.Leave{Topic: quotaTopic(app), Subscribers: connections}, done)
 }
 
 // Users implements hub.State.

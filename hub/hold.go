@@ -1,0 +1,220 @@
+package hub
+
+import (
+	"time"
+
+	"channels/protocol"
+)
+
+// A channel with a subscriber whose queue is over a bound is held: its messages
+// wait here, in their order, while the worker goes on with other channels. They
+// still count as held for their app, so its publishers meet their bound before a
+// client that reads is closed. A hold ends when no subscriber is over a bound any
+// more. It does not last for ever:
+const (
+	// minorityPatience is how long a few subscribers may hold up the others.
+	minorityPatience = 250 * time.Millisecond
+	// majorityPatience is how long many may, who are behind since the channel has
+	// more events than they can take.
+	majorityPatience = 5 * time.Second
+	// minority is the share of a channel's subscribers below which they are few.
+	minority = 16
+
+	// pollEvery is how often those who are behind are looked at.
+	pollEvery = 5 * time.Millisecond
+	// judgeEvery is how often it is looked at who has used up the patience.
+	judgeEvery = 50 * time.Millisecond
+)
+
+// hold is a channel that one worker holds back.
+type hold struct {
+	channel  *channel
+	blockers int           // subscribers that are over a bound
+	queue    queue         // messages that wait
+	since    time.Duration // when they began to
+	ready    bool          // stands in behind.ready
+}
+
+// behind are a worker's connections that are over a bound, and what can go on
+// again.
+type behind struct {
+	conns  []*Conn
+	ready  []*hold       // without blockers, with messages
+	judged time.Duration // when patience was looked at last
+	timer  *time.Timer   // for poll
+}
+
+// overCapacity closes slow consumers, and where the backend does not answer.
+var overCapacity = protocol.OverCapacity()
+
+// fellBehind acts on a socket that is over a bound.
+func (w *worker) fellBehind(c *Conn, backlog Backlog) {
+	if c.closed {
+		return
+	}
+	if backlog == Stuck {
+		w.close(c, overCapacity, SlowConsumer)
+		return
+	}
+	if c.full.Load() {
+		return
+	}
+	c.full.Store(true)
+	c.fullSince = w.hub.now()
+	if len(w.behind.conns) == 0 {
+		w.behind.timer.Reset(pollEvery)
+	}
+	w.behind.conns = append(w.behind.conns, c)
+	c.subs.each(func(sub *subscription) {
+		if sub.stage != pending {
+			w.block(sub.channel)
+		}
+	})
+}
+
+// caughtUp ends what fellBehind began.
+func (w *worker) caughtUp(c *Conn) {
+	if !c.full.Load() {
+		return
+	}
+	c.full.Store(false)
+	w.easing.wake()
+	c.subs.each(func(sub *subscription) {
+		if sub.stage != pending {
+			w.unblock(sub.channel)
+		}
+	})
+}
+
+// block adds a blocker to a channel.
+func (w *worker) block(ch *channel) {
+	to := ch.local[w.index]
+	if to.hold == nil {
+		to.hold = &hold{channel: ch}
+	}
+	to.hold.blockers++
+}
+
+// unblock removes one; after the last the messages go on.
+func (w *worker) unblock(ch *channel) {
+	to := ch.local[w.index]
+	h := to.hold
+	h.blockers--
+	switch {
+	case h.blockers > 0:
+	case h.queue.empty():
+		to.hold = nil
+	case !h.ready:
+		h.ready = true
+		w.behind.ready = append(w.behind.ready, h)
+	}
+}
+
+// holdBack moves the front of the mailbox behind the messages that wait.
+func (w *worker) holdBack(h *hold, q *queue) {
+	if h.queue.empty() {
+		h.since = w.hub.now()
+	}
+	h.queue.push(q.front())
+	q.pop()
+	w.piece.items++ // so that a piece ends, and the loop comes around
+}
+
+// resume delivers a piece of each hold that has no blockers any more.
+func (w *worker) resume() {
+	if len(w.behind.ready) == 0 {
+		return
+	}
+	ready := w.behind.ready
+	w.behind.ready = nil
+	for _, h := range ready {
+		h.ready = false
+		if h.blockers == 0 {
+			w.workOff(&h.queue, h)
+		}
+		w.settleHold(h)
+	}
+}
+
+// settleHold decides how a hold goes on of which a piece was delivered.
+func (w *worker) settleHold(h *hold) {
+	to := h.channel.local[w.index]
+	switch {
+	case to == nil || to.hold != h: // abandoned with its last subscriber
+	case h.blockers > 0:
+		h.since = w.hub.now()
+	case h.queue.empty():
+		to.hold = nil
+	case !h.ready:
+		h.ready = true
+		w.behind.ready = append(w.behind.ready, h)
+	}
+}
+
+// abandon gives up the messages of a hold whose last subscriber has left.
+func (w *worker) abandon(h *hold) {
+	for it := h.queue.front(); it != nil; it = h.queue.front() {
+		w.pop(&h.queue)
+	}
+	w.refund()
+}
+
+// poll looks at the connections that are behind.
+func (w *worker) poll() {
+	for _, c := range w.takeBehind() {
+		if c.closed {
+			continue
+		}
+		switch c.socket.Backlog() {
+		case Clear:
+			w.caughtUp(c)
+		case Stuck:
+			w.close(c, overCapacity, SlowConsumer)
+		case Full:
+			w.behind.conns = append(w.behind.conns, c)
+		}
+	}
+	if now := w.hub.now(); now-w.behind.judged >= judgeEvery {
+		w.behind.judged = now
+		w.judge(now)
+	}
+	w.mailbox.room.wake() // another worker may have made room for the app
+	if len(w.behind.conns) > 0 {
+		w.behind.timer.Reset(pollEvery)
+	}
+}
+
+func (w *worker) takeBehind() []*Conn {
+	list := w.behind.conns
+	w.behind.conns = make([]*Conn, 0, len(list))
+	return list
+}
+
+// judge closes those who have held up others for longer than anybody may.
+func (w *worker) judge(now time.Duration) {
+	for _, c := range w.takeBehind() {
+		switch {
+		case c.closed:
+		case now-c.fullSince >= minorityPatience && w.triesPatience(c, now):
+			w.close(c, overCapacity, SlowConsumer)
+		default:
+			w.behind.conns = append(w.behind.conns, c)
+		}
+	}
+}
+
+// triesPatience says whether a channel has waited too long for the connection.
+func (w *worker) triesPatience(c *Conn, now time.Duration) bool {
+	tries := false
+	c.subs.each(func(sub *subscription) {
+		to := sub.channel.local[w.index]
+		if h := to.hold; sub.stage != pending && h != nil && !h.queue.empty() {
+			patience := majorityPatience
+			if h.blockers*minority < len(to.conns)+len(to.joining) {
+				patience = minorityPatience
+			}
+			tries = tries || now-max(c.fullSince, h.since) >= patience
+		}
+	})
+	return tries
+}

@@ -1,0 +1,64 @@
+package hub
+
+import (
+	"time"
+
+	"channels/protocol"
+)
+
+// Liveness. A connection that has been silent for its activity timeout and a
+// little more gets a WebSocket ping; one that has then been silent for
+// pongTimeout is closed. One that takes nothing of what is queued for it for as
+// long as both together is closed as well. One sweep over all connections takes
+// the place of a timer for each. Times are since the hub's start, so that a step
+// of the wall clock means nothing.
+const (
+	pongTimeout = 30 * time.Second
+	// pingMargin leaves clients that probe by themselves the first word.
+	pingMargin = 10 // per cent of the activity timeout
+)
+
+// now is the time since the hub's start.
+func (h *Hub) now() time.Duration { return time.Since(h.began) }
+
+// sweepInterval is an eighth of the shortest of the apps' timeouts, within reason.
+func sweepInterval(apps []App) time.Duration {
+	shortest := 40 * time.Second
+	for i := range apps {
+		shortest = min(shortest, apps[i].ActivityTimeout)
+		if apps[i].AuthorizedConnections {
+			shortest = min(shortest, apps[i].AuthorizedTimeout)
+		}
+	}
+	return max(shortest/8, 100*time.Millisecond)
+}
+
+func (w *worker) sweep() {
+	now := w.hub.now()
+	for i := len(w.conns) - 1; i >= 0; i-- { // close moves the last one here
+		w.probe(w.conns[i], now)
+	}
+	w.flush()
+	w.piece = piece{}
+	w.spare = nil // a burst may have needed many
+}
+
+func (w *worker) probe(c *Conn, now time.Duration) {
+	if c.app.AuthorizedConnections && !c.authorized && now-c.since >= c.app.AuthorizedTimeout {
+		w.close(c, protocol.ConnectionUnauthorized(), Unauthorized)
+		return
+	}
+	silent := now - time.Duration(c.seen.Load())
+	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
+	switch {
+	case c.socket.Stalled() >= quiet+pongTimeout:
+		w.close(c, protocol.PongMissing(), Unread)
+	case silent < quiet:
+		c.probed = 0
+	case c.probed == 0:
+		c.probed = now
+		w.send(c, protocol.PingFrame())
+	case now-c.probed >= pongTimeout:
+		w.close(c, protocol.PongMissing(), Silent)
+	}
+}
