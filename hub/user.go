@@ -169,7 +169,7 @@ func (w *worker) userSignal(cmd *userSignal) {
 // Terminate closes every connection that is signed in as the user, on every
 // node, and returns when the order is on its way.
 func (h *Hub) Terminate(ctx context.Context, app *App, userID string) error {
-	if err := h.bus.Err(); err != nil {
+	if err := h.bus.TopicErr(statusTopic(app, userID)); err != nil {
 		return err
 	}
 	var answers answers

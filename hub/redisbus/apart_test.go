@@ -22,8 +22,8 @@ func TestDeploymentsApart(t *testing.T) {
 		if err := publish(nodeOf(b), to, url); err != nil {
 			t.Fatal(err)
 		}
-		if info, err := b.Channel(t.Context(), to); err != nil || info.Subscribers != 1 {
-			t.Errorf("%s: %d subscribers, %v; want one", url, info.Subscribers, err)
+		if infos, err := b.ChannelInfos(t.Context(), "1", []string{to.Channel}); err != nil || infos[0].Subscribers != 1 {
+			t.Errorf("%s: %v, %v; want one subscriber", url, infos, err)
 		}
 	}
 	for i, heard := range all {

@@ -9,10 +9,13 @@ import (
 // Crash ends the node as a power cut would: it tells nobody.
 func (b *Bus) Crash() {
 	b.stop()
-	_ = b.client.Close()
-	for _, f := range b.feeds {
-		f.hangUp()
+	for _, s := range b.router.all() {
+		s.close()
+		for _, f := range s.feeds {
+			f.hangUp()
+		}
 	}
+	_ = b.reads.Close()
 	b.running.Wait()
 }
 
@@ -26,7 +29,12 @@ func ParseBody(body string) error {
 func CutSeq(payload string) (uint64, string, error) { return cutSeq(payload) }
 
 // Delay has d called before every pipeline that the node sends.
-func (b *Bus) Delay(d func([]redis.Cmder)) { b.client.AddHook(delayHook{d}) }
+func (b *Bus) Delay(d func([]redis.Cmder)) {
+	b.reads.AddHook(delayHook{d})
+	for _, s := range b.router.all() {
+		s.commands.AddHook(delayHook{d})
+	}
+}
 
 // PartitionOf and Tag say where a channel is in Redis.
 func PartitionOf(t hub.Topic) int { return partitionOf(t) }

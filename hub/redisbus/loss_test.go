@@ -59,7 +59,8 @@ func burst(t testing.TB, b *redisbus.Bus, to hub.Topic, prefix string, count, by
 	for i := range count {
 		names[i] = fmt.Sprintf("%s-%d", prefix, i)
 		all.Add(1)
-		b.Publish(hub.Message{Topic: to, Frame: protocol.EventFrame(names[i], to.Channel, data, "")}, func(err error) {
+		m := hub.Message{Topic: to, Frame: protocol.EventFrame(names[i], to.Channel, data, ""), CacheFor: time.Minute}
+		b.Publish(m, func(err error) { // cached ones travel alone
 			if err != nil {
 				t.Errorf("publish: %v", err)
 			}

@@ -5,6 +5,16 @@ local function string_of(s) return #s .. ':' .. s end
 
 local function split(topic) return string.match(topic, '^([^:]*):(.*)$') end
 
+local is_settling
+
+-- settling says whether nodes may still be coming back after a loss.
+local function settling()
+  if is_settling == nil then
+    is_settling = settle > now or redis.call('EXISTS', tag .. ':restating') == 1
+  end
+  return is_settling
+end
+
 -- set notes a node's subscribers on a channel and returns those of all nodes.
 local function set(node, app, channel, n)
   local topic = app .. ':' .. channel
@@ -27,6 +37,12 @@ local function set(node, app, channel, n)
   return total
 end
 
+-- sum adds a user to what nodes compare their rosters by, or takes one away.
+local function sum(topic, user, sign)
+  local n = tonumber(string.sub(redis.sha1hex(user), 1, 12), 16)
+  redis.call('HINCRBY', tag .. ':sums', topic, digits(sign * n))
+end
+
 -- enter puts a user of a node on the roster, and announces one who is new there.
 -- It returns false when there is no room.
 local function enter(node, app, channel, user, info, max)
@@ -41,6 +57,7 @@ local function enter(node, app, channel, user, info, max)
   redis.call('SADD', tag .. ':r:' .. node, topic)
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, 1) == 1 then
     redis.call('HSET', tag .. ':users:' .. app, channel, redis.call('HLEN', members))
+    sum(topic, user, 1)
     send(app, channel, 'i' .. string_of(user) .. info)
   end
   return true
@@ -48,7 +65,7 @@ end
 
 -- exit takes a user of a node off the roster, and announces one who is gone from
 -- all nodes. While nodes come back after a loss nothing is announced: the user
--- may be with one that has not said so yet. The roster that follows tells.
+-- may be with one that has not said so yet. The comparison that follows tells.
 local function exit(node, app, channel, user)
   local topic = app .. ':' .. channel
   if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
@@ -59,10 +76,12 @@ local function exit(node, app, channel, user)
   local left = redis.call('HLEN', members)
   if left > 0 then
     redis.call('HSET', users, channel, left)
+    sum(topic, user, -1)
   else
     redis.call('HDEL', users, channel)
+    redis.call('HDEL', tag .. ':sums', topic)
   end
-  if not settling then send(app, channel, 'o' .. string_of(user)) end
+  if not settling() then send(app, channel, 'o' .. string_of(user)) end
 end
 
 -- Up to busy subscribers are told at once how many they are, more of them once
@@ -81,18 +100,4 @@ local function count(app, channel, total)
   redis.call('HSET', counted, topic, digits(now))
   redis.call('ZREM', tag .. ':due', topic)
   send(app, channel, 'c' .. total)
-end
-
--- doubtful says whether a count may hold connections that are gone: those of a
--- node that has just died, or those of a node's old name, whose new one has said
--- them already.
-local function doubtful()
-  if settling or redis.call('EXISTS', tag .. ':graves') == 1 then return true end
-  local fields = redis.call('HGETALL', tag .. ':p')
-  for i = 1, #fields, 2 do
-    if string.match(fields[i], '^n:') and tonumber(string.match(fields[i + 1], '^%d+')) < now + 3500000 then
-      return true
-    end
-  end
-  return false
 end
