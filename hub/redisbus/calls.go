@@ -61,13 +61,14 @@ type enterCall struct {
 	old           string
 	lost          bool
 	epoch         uint64
-	known, logged uint64
+	known         uint64 // the highest number
+	logged, heard uint64 // the highest in the log: of those published, and of those that came
 }
 
 func (enterCall) script(s *scripts) *script { return &s.enter }
 
 func (c enterCall) args() []any {
-	return []any{flag(c.comes), c.old, flag(c.lost), c.epoch, c.known, c.logged, settling.Microseconds()}
+	return []any{flag(c.comes), c.old, flag(c.lost), c.epoch, c.known, c.logged, c.heard, settling.Microseconds()}
 }
 
 // settleCall is lua/settle.lua.

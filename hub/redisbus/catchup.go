@@ -73,7 +73,7 @@ func (in *incoming) expectLoss() {
 		return
 	}
 	in.judging = true
-	if in.gap.open || time.Since(in.gap.closed) < lease {
+	if in.gap.recent() {
 		in.judged = in.gap.from
 	} else if s := in.bus.out[in.index].server.Load(); in.line != nil {
 		in.judged = max(in.received, s.now())

@@ -42,10 +42,15 @@ type incoming struct {
 
 // gap is a time without a connection.
 type gap struct {
-	from   uint64 // until then what was published came
-	open   bool   // it is not known whether what came later was read from the log
-	closed time.Time
+	from     uint64 // until then what was published came
+	received uint64 // the highest number of that
+	open     bool   // it is not known whether what came later was read from the log
+	closed   time.Time
 }
+
+// recent says whether it may have begun when Redis lost something of which the node
+// hears only now.
+func (g *gap) recent() bool { return g.open || time.Since(g.closed) < lease }
 
 // arrival is a message that came.
 type arrival struct {
@@ -170,7 +175,7 @@ func (in *incoming) detach(l *line) {
 	if in.ready {
 		in.mark = max(in.mark, in.received, behind(l.clock.Load()))
 		if !in.gap.open {
-			in.gap = gap{from: max(in.received, l.workedUntil()), open: true}
+			in.gap = gap{from: max(in.received, l.workedUntil()), received: in.received, open: true}
 		}
 	}
 	in.ready, in.pending, in.ahead, in.bytes = false, 0, nil, 0
@@ -278,11 +283,15 @@ func (in *incoming) deliver(t *topic, seq uint64, body string) error {
 	return nil
 }
 
-// highest is the highest number that came.
-func (in *incoming) highest() uint64 {
+// highest is the highest number that came, and the highest that had come before the
+// last break, if that may have been the one at which Redis has lost something.
+func (in *incoming) highest() (received, before uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.received
+	if in.gap.recent() {
+		return in.received, in.gap.received
+	}
+	return in.received, in.received
 }
 
 // listensTo says whether a topic is followed, or was until lately.

@@ -24,16 +24,21 @@ type lane struct {
 	server *server
 	wake   chan struct{}
 
-	mu    sync.Mutex
-	ready []*outgoing // those that have something, in turn
+	mu     sync.Mutex
+	urgent []*outgoing // those that have events, in turn
+	ready  []*outgoing // those that have topics
 }
 
 func newLane(s *server) *lane { return &lane{server: s, wake: make(chan struct{}, 1)} }
 
-// add puts a partition at the end of those that have something.
-func (l *lane) add(o *outgoing) {
+// add puts a partition at the end of those that have events, or topics.
+func (l *lane) add(o *outgoing, events bool) {
 	l.mu.Lock()
-	l.ready = append(l.ready, o)
+	if events {
+		l.urgent = append(l.urgent, o)
+	} else {
+		l.ready = append(l.ready, o)
+	}
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -57,40 +62,43 @@ func (l *lane) run(ctx context.Context) {
 // take returns what goes out next; nil when there is nothing.
 func (l *lane) take() *batch {
 	l.mu.Lock()
-	ready := l.ready
-	l.ready = nil
+	urgent, ready := l.urgent, l.ready
+	l.urgent, l.ready = nil, nil
 	l.mu.Unlock()
-	b := &batch{publishes: maxBatch, bytes: maxBatchBytes, topics: share(ready)}
-	taken := 0
-	for taken < len(ready) && b.publishes > 0 && b.topics > 0 && b.bytes > 0 {
-		ready[taken].take(b)
-		taken++
+	b := &batch{publishes: maxBatch, bytes: maxBatchBytes}
+	events := 0
+	for events < len(urgent) && b.publishes > 0 && b.bytes > 0 {
+		urgent[events].takePublishes(b)
+		events++
 	}
-	if taken < len(ready) {
-		l.mu.Lock()
-		l.ready = append(slices.Clone(ready[taken:]), l.ready...)
-		l.mu.Unlock()
+	b.topics, b.bytes = share(maxBatch-b.publishes, ready), maxBatchBytes
+	topics := 0
+	for topics < len(ready) && b.topics > 0 && b.bytes > 0 {
+		ready[topics].takeTopics(b)
+		topics++
 	}
+	l.mu.Lock()
+	l.urgent = append(slices.Clone(urgent[events:]), l.urgent...)
+	l.ready = append(slices.Clone(ready[topics:]), l.ready...)
+	l.mu.Unlock()
 	if len(b.calls) == 0 {
 		return nil
 	}
 	return b
 }
 
-// share is of how many topics Redis is told beside the events that wait.
-func share(ready []*outgoing) int {
-	oldest, events := time.Time{}, 0
+// share is of how many topics Redis is told beside so many events.
+func share(events int, ready []*outgoing) int {
+	if events < maxBatch/8 {
+		return topicsAlone
+	}
+	oldest := time.Time{}
 	for _, o := range ready {
-		since, _, publishes := o.oldest()
-		events += publishes
-		if !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+		if since := o.oldest(); !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
 			oldest = since
 		}
 	}
-	switch {
-	case events < maxBatch/4:
-		return topicsAlone
-	case !oldest.IsZero() && time.Since(oldest) > lateTopic:
+	if !oldest.IsZero() && time.Since(oldest) > lateTopic {
 		return topicsLate
 	}
 	return topicsBesides

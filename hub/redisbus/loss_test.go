@@ -193,3 +193,137 @@ func (p *proxy) cut() {
 }
 
 func (p *proxy) mend() { p.closed.Store(false) }
+
+// TestCutOffBeforeRedisIsLost: a node that was cut off, while others went on, hears
+// that something is lost when Redis then loses what it had.
+func TestCutOffBeforeRedisIsLost(t *testing.T) {
+	noSubscribing := func(request []byte) bool { return strings.Contains(string(request), "SUBSCRIBE") }
+	for name, fault := range map[string]struct{ cut, mend func(*proxy, *server) }{
+		"from everything": {
+			func(p *proxy, _ *server) { p.cut() },
+			func(p *proxy, _ *server) { p.mend() },
+		},
+		"from what comes": {
+			func(p *proxy, s *server) { p.refuses.Store(&noSubscribing); s.cli("client", "kill", "type", "pubsub") },
+			func(p *proxy, _ *server) { p.refuses.Store(nil) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			p := newProxy(t, s.host())
+			a, b := open(t, p.url()), open(t, s.url())
+			to := hub.Topic{App: "1", Channel: "c"}
+			heard := listen(t, a, to)
+			if err := publish(nodeOf(b), to, "before"); err != nil {
+				t.Fatal(err)
+			}
+			within(t, "it works", func() bool { return <-heard == "before" })
+			fault.cut(p, s)
+			time.Sleep(time.Second) // longer than clocks may differ by
+			if err := publish(nodeOf(b), to, "meanwhile"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			s.kill()
+			s.start()
+			fault.mend(p, s)
+			within(t, "publishes are taken again", func() bool { return publish(nodeOf(b), to, "after") == nil })
+			got := heardWithin(heard, 10*time.Second)
+			if !slices.Contains(got, "lost") {
+				t.Errorf("an event that was taken is missing, and nobody was told: %v", got)
+			}
+		})
+	}
+}
+
+// TestRestartLosesNothing: sockets stay when Redis is started empty, although much
+// was published up to then.
+func TestRestartLosesNothing(t *testing.T) {
+	s := newServer(t)
+	a, b := open(t, s.url()), open(t, s.url())
+	var all []chan string
+	for i := range 20 {
+		all = append(all, listen(t, []*redisbus.Bus{a, b}[i%2], hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i)}))
+	}
+	time.Sleep(1500 * time.Millisecond) // for a canary
+	stop := make(chan struct{})
+	var publishers sync.WaitGroup
+	for w := range 4 {
+		publishers.Go(func() {
+			for i := w; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = publish(nodeOf([]*redisbus.Bus{a, b}[i%2]), hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i%20)}, "n")
+				}
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	s.kill()
+	s.start()
+	within(t, "publishes are taken again", func() bool {
+		return publish(nodeOf(a), hub.Topic{App: "1", Channel: "c-0"}, "after") == nil
+	})
+	time.Sleep(10 * time.Second) // until all have come back
+	close(stop)
+	publishers.Wait()
+	if got := a.Stats().Lost + b.Stats().Lost; got != 0 {
+		t.Errorf("told lost in %d partitions", got)
+	}
+	for i, heard := range all {
+		if got := heardWithin(heard, 10*time.Millisecond); !slices.Contains(got, "n") {
+			t.Errorf("channel %d heard nothing", i)
+		}
+	}
+}
+
+// TestNewerKind: what only a newer version understands is skipped.
+func TestNewerKind(t *testing.T) {
+	s := newServer(t)
+	a := open(t, s.url())
+	to := hub.Topic{App: "1", Channel: "c"}
+	heard := listen(t, a, to)
+	before := a.Stats()
+	for range 20 {
+		s.cli("publish", a.Tag(redisbus.PartitionOf(to))+":t:1:c", fmt.Sprintf("%016d", time.Now().UnixMicro())+"m3:abcnew")
+	}
+	if err := publish(nodeOf(a), to, "known"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "what is known comes", func() bool { return <-heard == "known" })
+	after := a.Stats()
+	if after.UnknownKinds != 20 || after.Reconnects != before.Reconnects {
+		t.Errorf("%d of 20 were counted, %d reconnects", after.UnknownKinds, after.Reconnects-before.Reconnects)
+	}
+}
+
+// TestLogBytes: a log is bounded by its bytes, whatever the size of its entries,
+// and a large one costs no more than its own.
+func TestLogBytes(t *testing.T) {
+	s := newServer(t)
+	const bound = 1 << 20
+	a := open(t, s.url()+fmt.Sprintf("?log_bytes=%d", bound))
+	to := hub.Topic{App: "1", Channel: "c"}
+	listen(t, a, to)
+	log := a.Tag(redisbus.PartitionOf(to)) + ":log"
+	length := func() int {
+		var n int
+		_, _ = fmt.Sscan(s.cli("xlen", log), &n)
+		return n
+	}
+	burst(t, a, to, "small", 3000, 100)
+	small := length()
+	burst(t, a, to, "large", 1, 50_000)
+	if got := length(); got < small-small/8-100 {
+		t.Errorf("one large event left %d of %d entries", got, small)
+	}
+	burst(t, a, to, "large", 100, 50_000)
+	var bytes int
+	_, _ = fmt.Sscan(s.cli("memory", "usage", log, "samples", "0"), &bytes)
+	if bytes > bound+bound/4 || bytes < bound/2 {
+		t.Errorf("the log takes %d bytes, want about %d", bytes, bound)
+	}
+}

@@ -37,9 +37,10 @@ type outgoing struct {
 	settling bool   // other nodes may not have said all that they have
 
 	// What waits.
-	paused    bool // until the server was asked what is the matter
-	busy      bool // something is under way
-	listed    bool // a lane knows that something waits
+	paused    bool   // until the server was asked what is the matter
+	batch     *batch // that is under way; nil = none
+	urgent    bool   // a lane knows that events wait
+	listed    bool   // a lane knows that topics wait
 	publishes []*op
 	held      map[hub.Topic]*holding
 	dirty     []*holding // those that are queued, oldest first
@@ -83,11 +84,18 @@ func (o *outgoing) publish(p *op) {
 
 // list tells the lane that something waits, if it can go out. The lock is held.
 func (o *outgoing) list() {
-	if o.listed || o.busy || o.paused || !o.entered || len(o.publishes)+len(o.dirty) == 0 {
+	if o.batch != nil || o.paused || !o.entered {
 		return
 	}
-	o.listed = true
-	o.server.Load().laneOf(o.index).add(o)
+	l := o.server.Load().laneOf(o.index)
+	if len(o.publishes) > 0 && !o.urgent {
+		o.urgent = true
+		l.add(o, true)
+	}
+	if len(o.dirty) > 0 && !o.listed {
+		o.listed = true
+		l.add(o, false)
+	}
 }
 
 // change notes what the hub says about a topic, and queues the topic.
@@ -179,32 +187,33 @@ const (
 	topicsPerCall = 64
 )
 
-// take moves what waits into a batch, as far as there is room.
-func (o *outgoing) take(b *batch) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.listed = false
-	if o.busy || o.paused || !o.entered {
-		return
+// begin has a batch be the one that is under way, if the partition can send one.
+// The lock is held.
+func (o *outgoing) begin(b *batch) bool {
+	if o.batch != nil && o.batch != b || o.paused || !o.entered {
+		return false
 	}
-	o.takePublishes(b)
-	o.takeTopics(b)
-	if o.busy {
+	if o.batch == nil {
+		o.batch = b
 		b.busy = append(b.busy, o)
 	}
+	return true
 }
 
+// takePublishes moves the events that wait into a batch, as far as there is room.
 func (o *outgoing) takePublishes(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.urgent = false
 	n := 0
 	for n < len(o.publishes) && b.publishes > 0 && b.bytes > 0 {
 		b.publishes--
 		b.bytes -= o.publishes[n].bytes()
 		n++
 	}
-	if n == 0 {
+	if n == 0 || !o.begin(b) {
 		return
 	}
-	o.busy = true
 	taken := o.publishes[:n:n]
 	o.publishes = o.publishes[n:]
 	b.calls = append(b.calls, &call{to: o, name: o.name, request: publishCall{bundled(taken)}, publishes: taken})
@@ -213,6 +222,12 @@ func (o *outgoing) takePublishes(b *batch) {
 // takeTopics takes the topics that have waited longest. The rest of a large one
 // waits for the next batch: its moves have an order.
 func (o *outgoing) takeTopics(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.listed = false
+	if len(o.dirty) == 0 || !o.begin(b) {
+		return
+	}
 	rest := false
 	for !rest && len(o.dirty) > 0 && b.topics > 0 && b.bytes > 0 {
 		c := &call{to: o, name: o.name}
@@ -234,7 +249,6 @@ func (o *outgoing) takeTopics(b *batch) {
 			o.dirty[0] = nil
 			o.dirty = o.dirty[1:]
 		}
-		o.busy = true
 		c.request = stateCall{c.tellings}
 		b.calls = append(b.calls, c)
 	}
@@ -244,18 +258,18 @@ func (o *outgoing) takeTopics(b *batch) {
 func (o *outgoing) rest() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.busy = false
+	o.batch = nil
 	o.list()
 }
 
-// oldest is since when a topic has waited.
-func (o *outgoing) oldest() (since time.Time, topics, publishes int) {
+// oldest is since when a topic has waited; zero = none does.
+func (o *outgoing) oldest() (since time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.dirty) > 0 {
 		since = o.dirty[0].since
 	}
-	return since, len(o.dirty), len(o.publishes)
+	return since
 }
 
 // expire gives up those that have waited too long. What they wanted told is told
@@ -317,5 +331,5 @@ func (o *outgoing) answer(waiting []*waiter, v *verdict, err error) {
 func (o *outgoing) quiet() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.paused || !o.entered || !o.busy && len(o.publishes)+len(o.dirty) == 0
+	return o.paused || !o.entered || o.batch == nil && len(o.publishes)+len(o.dirty) == 0
 }

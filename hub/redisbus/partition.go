@@ -70,7 +70,7 @@ func (o *outgoing) isFenced() bool {
 
 // visit returns what is to be asked, or nil.
 func (o *outgoing) visit() *visit {
-	received := o.bus.in[o.index].highest()
+	received, heard := o.bus.in[o.index].highest()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v := &visit{of: o}
@@ -85,7 +85,7 @@ func (o *outgoing) visit() *visit {
 			o.asks = &enterCall{comes: true, old: old, lost: o.lost, epoch: o.epoch}
 			o.lost, o.fenced = false, false
 		}
-		o.asks.known, o.asks.logged = max(o.known, received), max(o.logged, received)
+		o.asks.known, o.asks.logged, o.asks.heard = max(o.known, received), o.logged, heard
 		v.request, v.lost = *o.asks, o.asks.lost
 	case o.paused:
 		v.request = enterCall{}

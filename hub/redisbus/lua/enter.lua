@@ -1,8 +1,9 @@
 -- A node takes part in a partition, or looks whether it still does.
 -- ARGV: 1 = it comes, 0 = it looks; the name that it had before, or ''; 1 = because
 -- Redis has lost something; the epoch that it knows; the highest number that it
--- knows; the highest that it knows to have been logged; for how many µs departures
--- are held back at least after a loss.
+-- knows; the highest that it has published and that was logged; the highest that has
+-- come to it before its connection broke; for how many µs departures are held back at
+-- least after a loss.
 -- Answers ok, the time, the epoch, the number of graves.
 local refusal = begin()
 if refusal then return refusal end
@@ -16,7 +17,7 @@ if ARGV[4] == '0' then
   if redis.call('SISMEMBER', nodes, me) == 0 then return {'unknown', digits(now)} end
   return {'ok', digits(now), epoch, redis.call('SCARD', tag .. ':graves')}
 end
-local before, known, known_logged = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local before, known = tonumber(ARGV[7]), tonumber(ARGV[8])
 -- An empty Redis may be one that has forgotten who listens.
 if epoch == '0' then
   epoch = digits(now)
@@ -27,14 +28,21 @@ if lost then
   if before > tonumber(redis.call('HGET', p, 'lost') or -1) then
     epoch = digits(math.max(now, before + 1, tonumber(epoch) + 1))
     redis.call('HSET', p, 'epoch', epoch, 'lost', digits(before), 'known', '0',
-      'settle', digits(now + tonumber(ARGV[10])), 'all', digits(now + log_age))
+      'settle', digits(now + tonumber(ARGV[11])), 'all', digits(now + log_age))
   end
   redis.call('SADD', tag .. ':restating', me)
   -- What was logged and is forgotten shows as a gap in the log from now on.
-  if known_logged > tonumber(redis.call('HGET', p, 'known') or 0) then
-    redis.call('HSET', p, 'known', digits(known_logged))
+  for i = 9, 10 do
+    local number = tonumber(ARGV[i])
+    if number > tonumber(redis.call('HGET', p, 'known') or 0)
+      and #redis.call('XRANGE', tag .. ':log', ARGV[i], ARGV[i]) == 0 then
+      redis.call('HSET', p, 'known', ARGV[i])
+    end
+    if number > tonumber(logged) then
+      logged = ARGV[i]
+      redis.call('HSET', p, 'log', logged)
+    end
   end
-  if known_logged > tonumber(logged) then redis.call('HSET', p, 'log', digits(known_logged)) end
 end
 if known > seq then redis.call('HSET', p, 'seq', digits(known)) end
 redis.call('SADD', nodes, me)
