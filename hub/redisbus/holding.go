@@ -106,6 +106,8 @@ type telling struct {
 	of          *holding
 	subscribers int
 	most        int
+	counted     bool
+	restating   bool
 	moves       []move
 	waiting     []*waiter
 }
@@ -113,7 +115,9 @@ type telling struct {
 // take returns what to tell next, at most so many moves.
 func (h *holding) take(moves int) *telling {
 	n := min(len(h.moves), moves)
-	t := &telling{of: h, subscribers: h.subscribers, most: h.most, moves: h.moves[:n:n]}
+	t := &telling{
+		of: h, subscribers: h.subscribers, most: h.most, counted: h.counted, restating: h.restating, moves: h.moves[:n:n],
+	}
 	h.moves = h.moves[n:]
 	if len(h.moves) == 0 {
 		h.moves = nil
@@ -162,7 +166,7 @@ func (t *telling) refuse(index int) {
 
 func (t *telling) flags() string {
 	var flags strings.Builder
-	if t.of.counted {
+	if t.counted {
 		flags.WriteByte('c')
 	}
 	for _, w := range t.waiting {
@@ -192,5 +196,5 @@ func (t *telling) onlyGoes() bool {
 			return false
 		}
 	}
-	return !t.of.restating
+	return !t.restating
 }

@@ -30,11 +30,12 @@ type outgoing struct {
 	asks     *enterCall // to come, under way or to be repeated; nil = not
 	olds     []string   // names that it had
 	epoch    uint64
-	known    uint64 // the highest number that Redis has answered
-	logged   uint64 // and of those in the log
-	restates int    // topics still to be told after a loss
-	said     bool   // all was
-	settling bool   // other nodes may not have said all that they have
+	known    uint64    // the highest number that Redis has answered
+	logged   uint64    // and of those in the log
+	restates int       // topics still to be told after a loss
+	said     bool      // all was
+	lostAt   time.Time // when Redis had lost something last, and was come to anew
+	settling bool      // other nodes may not have said all that they have
 
 	// What waits.
 	paused    bool   // until the server was asked what is the matter

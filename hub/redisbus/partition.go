@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -29,11 +30,12 @@ func (o *outgoing) prepare() {
 	o.name = o.bus.leaseOf(o.index) + "." + strconv.Itoa(o.serial)
 }
 
-// doubt has the node come anew: Redis may have forgotten something.
-func (o *outgoing) doubt() {
+// doubt has the node come anew: Redis may have forgotten something. What tells of
+// that may tell it twice; not so when the node's lease is another.
+func (o *outgoing) doubt(otherLease bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.name != "" {
+	if o.name != "" && (otherLease || !o.entered || time.Since(o.lostAt) > toldTwice) {
 		o.entered, o.lost = false, true
 	}
 }
@@ -163,7 +165,7 @@ func (o *outgoing) welcomed(v *visit, asked enterCall, reply []any) {
 		o.epoch = digitsOf(word)
 		o.restate()
 		if asked.lost {
-			o.settling, o.said = true, false
+			o.settling, o.said, o.lostAt = true, false, time.Now()
 			o.bus.stats.doubts.Add(1)
 		}
 	}

@@ -88,12 +88,13 @@ func (p *pulse) round(ctx context.Context) error {
 			s.noteLate(reply)
 			return errDoubt
 		}
-		p.forgotten()
+		p.begin()
+		p.doubted(true)
 		return p.round(ctx)
 	default:
 		return err
 	}
-	if len(reply) < 6 {
+	if len(reply) < 7 {
 		return errMalformed
 	}
 	p.heard, p.isNew = p.beat, false
@@ -101,13 +102,13 @@ func (p *pulse) round(ctx context.Context) error {
 	return nil
 }
 
-// forgotten is for a lease that Redis does not have as the node left it. Either
-// the node was declared dead or Redis has lost something: its partitions find out.
-func (p *pulse) forgotten() {
-	p.begin()
+// doubted is for a lease that Redis does not have as the node left it. Either the
+// node was declared dead, and has another lease now, or Redis has lost something: its
+// partitions find out.
+func (p *pulse) doubted(dead bool) {
 	for i, o := range p.bus.out {
 		if p.bus.keys.groupOf(i) == p.group {
-			o.doubt()
+			o.doubt(dead)
 			o.server.Load().look()
 		}
 	}
@@ -125,7 +126,10 @@ func (p *pulse) learn(ctx context.Context, reply []any) {
 	if err != nil {
 		return
 	}
-	for _, dead := range words[1:] {
+	if words[1] == "1" {
+		p.doubted(false)
+	}
+	for _, dead := range words[2:] {
 		p.bus.running.Go(func() { p.bus.undertaker.bury(ctx, p, dead) })
 	}
 	if words[0] == "1" {

@@ -192,7 +192,7 @@ func (s *server) replaced() {
 	s.bus.log.Warn("redis was started anew, or replaced: telling it what this node has", "server", s.addr)
 	s.policyAt = time.Time{}
 	for _, o := range s.partitions() {
-		o.doubt()
+		o.doubt(false)
 	}
 	// What comes by the old connections may come from a server that is not the
 	// master any more.

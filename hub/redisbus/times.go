@@ -23,6 +23,10 @@ const (
 	// it has.
 	settling = lease + time.Second
 
+	// toldTwice is for how long what tells of a loss may tell of the same one again:
+	// the server's id and the lease are looked at each second.
+	toldTwice = 2*beatInterval + beatInterval/2
+
 	// A command takes at most these together.
 	poolTimeout    = 500 * time.Millisecond
 	dialTimeout    = time.Second

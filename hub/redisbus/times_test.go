@@ -20,6 +20,7 @@ func TestTimes(t *testing.T) {
 		"a clock can be told from a beat":                          fastTrip < beatInterval,
 		"a new master's clock is within what is read twice":        clockMargin < lease,
 		"a quota is decided before a client gives up":              fullAfter+poolTimeout+commandTimeout < patience/2,
+		"a loss is told twice within two beats":                    2*(beatInterval+beatJitter) < toldTwice && toldTwice < lease,
 		"durations are in order":                                   time.Duration(0) < housekeepingInterval,
 	} {
 		if !holds {

@@ -4,25 +4,29 @@
 -- lasts, 1 = it is new, the node's version, the age in µs from which on a lease is
 -- late.
 -- Answers ok, the time, how many leases there are, how many of their nodes may be
--- dead, the oldest version, 1 = this node is to sweep, then ended leases, whose
--- nodes this one is to bury.
+-- dead, the oldest version, 1 = this node is to sweep, 1 = Redis had forgotten the
+-- lease, or a beat of it, then ended leases, whose nodes this one is to bury.
 if deadline > 0 and now > deadline then return {'late', digits(now)} end
 local leases, lives, dying = tag .. ':leases', tag .. ':lives', tag .. ':dying'
 local lasts, ends = tonumber(ARGV[6]), redis.call('ZSCORE', leases, me)
-local since = now
+local since, forgotten = now, '0'
 if ends then
   local began, beat = string.match(redis.call('HGET', lives, me) or '', '(%d+) (%d+)')
   -- A server that has forgotten a beat may have forgotten more.
-  if not beat or tonumber(beat) < tonumber(ARGV[5]) then return {'unknown', digits(now)} end
-  if tonumber(ends) >= now then since = tonumber(began) end
+  if not beat or tonumber(beat) < tonumber(ARGV[5]) then
+    forgotten = '1'
+  elseif tonumber(ends) >= now then
+    since = tonumber(began)
+  end
 elseif ARGV[7] == '0' then
-  return {'unknown', digits(now)}
+  if redis.call('EXISTS', tag .. ':over:' .. me) == 1 then return {'fenced', digits(now)} end
+  forgotten = '1'
 end
 writable()
 redis.call('ZADD', leases, digits(now + lasts), me)
 redis.call('HSET', lives, me, digits(since) .. ' ' .. ARGV[4])
 redis.call('ZADD', tag .. ':versions', ARGV[8], me)
-local reply = {'ok', digits(now), redis.call('ZCARD', leases), 0, ARGV[8], '0'}
+local reply = {'ok', digits(now), redis.call('ZCARD', leases), 0, ARGV[8], '0', forgotten}
 
 -- Whoever has renewed its own lease without a break for as long as a lease lasts
 -- may tell the dead from those that could not reach Redis either.
@@ -31,6 +35,7 @@ if since + lasts <= now then
     redis.call('ZREM', leases, node)
     redis.call('ZREM', tag .. ':versions', node)
     redis.call('HDEL', lives, node)
+    redis.call('SET', tag .. ':over:' .. node, '', 'EX', 3600)
     redis.call('ZADD', dying, 0, node)
   end
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', dying, 0, digits(now - 3000000), 'LIMIT', 0, 10)) do

@@ -30,6 +30,7 @@
 --   :leases         sorted set: lease -> when it ends
 --   :lives          hash: lease -> "since beat", unbroken since when
 --   :versions       sorted set: lease -> the version of its node
+--   :over:<lease>   says that a lease has ended, and was not given up
 --   :dying          sorted set: ended lease -> when somebody last took on to bury
 --   :sweep          exists for as long as somebody has swept
 --

@@ -27,7 +27,7 @@ if lost then
   -- The first to notice starts a new epoch, and the time for all to come back.
   if before > tonumber(redis.call('HGET', p, 'lost') or -1) then
     epoch = digits(math.max(now, before + 1, tonumber(epoch) + 1))
-    redis.call('HSET', p, 'epoch', epoch, 'lost', digits(before), 'known', '0',
+    redis.call('HSET', p, 'epoch', epoch, 'lost', digits(before),
       'settle', digits(now + tonumber(ARGV[11])), 'all', digits(now + log_age))
   end
   redis.call('SADD', tag .. ':restating', me)
