@@ -33,7 +33,10 @@ func (c publishCall) args() []any {
 }
 
 // stateCall is lua/state.lua.
-type stateCall struct{ channels []*telling }
+type stateCall struct {
+	channels []*telling
+	knows    func(hub.Topic) bool // whether the node knows the roster
+}
 
 func (stateCall) script(s *scripts) *script { return &s.state }
 
@@ -42,7 +45,7 @@ func (c stateCall) args() []any {
 	args := make([]any, 2, 2+6*len(c.channels))
 	for _, t := range c.channels {
 		goes = goes && t.onlyGoes()
-		args = append(args, appKey(t.of.topic.App), t.of.topic.Channel, t.flags(), t.subscribers, t.most, len(t.moves))
+		args = append(args, appKey(t.of.topic.App), t.of.topic.Channel, t.flags(c.knows(t.of.topic)), t.subscribers, t.most, len(t.moves))
 		for _, m := range t.moves {
 			sign := "-"
 			if m.enters {

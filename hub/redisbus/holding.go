@@ -36,6 +36,7 @@ type move struct {
 // waiter waits for something to be told.
 type waiter struct {
 	until       time.Time
+	wantsRoster bool                  // from Redis
 	joins       bool                  // wants to know what the subscriber must see
 	connections int                   // of a reservation
 	asked       time.Time             // when a reservation was first refused
@@ -48,9 +49,10 @@ type waiter struct {
 type verdict struct {
 	seq     uint64
 	cached  []byte
-	members []protocol.Member
-	full    bool // no room
-	partial bool // nodes are coming back: members may be missing
+	members []protocol.Member // nil where the node was to have them
+	sum     string            // of the roster
+	full    bool              // no room
+	partial bool              // nodes are coming back: members may be missing
 }
 
 // join notes that a connection has come.
@@ -164,22 +166,25 @@ func (t *telling) refuse(index int) {
 	}
 }
 
-func (t *telling) flags() string {
+// flags are those of lua/state.lua. The roster is asked for if the node does not
+// know it.
+func (t *telling) flags(knowsRoster bool) string {
 	var flags strings.Builder
 	if t.counted {
 		flags.WriteByte('c')
 	}
+	joins, roster := false, !knowsRoster
 	for _, w := range t.waiting {
-		if !w.joins {
-			continue
-		}
-		if keepsRoster(t.of.topic) {
-			flags.WriteByte('r')
-		}
-		if protocol.KindOf(t.of.topic.Channel).IsCache() {
-			flags.WriteByte('x')
-		}
-		break
+		joins, roster = joins || w.joins, roster || w.wantsRoster
+	}
+	switch {
+	case !joins:
+	case keepsRoster(t.of.topic) && roster:
+		flags.WriteByte('r')
+	case keepsRoster(t.of.topic):
+		flags.WriteByte('s')
+	case protocol.KindOf(t.of.topic.Channel).IsCache():
+		flags.WriteByte('x')
 	}
 	return flags.String()
 }

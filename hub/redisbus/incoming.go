@@ -20,6 +20,7 @@ type incoming struct {
 	mu      sync.Mutex
 	topics  map[string]*topic // by Redis's channel
 	awaited map[*topic]bool   // those that somebody waits for
+	joining map[*topic]bool   // those whose roster somebody waits for
 	idle    []*topic          // in the order in which they became so
 	feed    *feed             // whose connection it is to use; nil = none yet
 	line    *line             // the connection that it uses; nil while there is none
@@ -63,7 +64,7 @@ type arrival struct {
 const maxAhead = 16 << 20
 
 func newIncoming(b *Bus, index int) *incoming {
-	return &incoming{bus: b, index: index, topics: make(map[string]*topic), awaited: make(map[*topic]bool)}
+	return &incoming{bus: b, index: index, topics: make(map[string]*topic), awaited: make(map[*topic]bool), joining: make(map[*topic]bool)}
 }
 
 func (in *incoming) channelOf(t hub.Topic) string {
@@ -86,7 +87,7 @@ func (in *incoming) follow(name hub.Topic, r hub.Receiver, done func(error)) {
 	in.awaited[t] = true
 	in.mu.Unlock()
 	if first {
-		in.place()
+		in.settle()
 	}
 }
 
@@ -116,8 +117,8 @@ func (in *incoming) want(t *topic) {
 	}
 }
 
-// place has the partition listened to by a connection to the server that has it.
-func (in *incoming) place() {
+// settle has the partition listened to by a connection to the server that has it.
+func (in *incoming) settle() {
 	to := in.bus.out[in.index].server.Load().feedOf(in.index)
 	in.mu.Lock()
 	needed := len(in.topics) > 0
@@ -250,14 +251,28 @@ func (in *incoming) message(l *line, channel, payload string) error {
 		return err
 	}
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	t := in.topics[channel]
 	if t == nil || in.line != l {
+		in.mu.Unlock()
 		return nil
 	}
+	err = in.take(t, seq, body)
+	var over []func()
+	if len(t.joining) > 0 {
+		over = in.agreed(t, time.Now())
+	}
+	in.mu.Unlock()
+	for _, answer := range over {
+		answer()
+	}
+	return err
+}
+
+// take takes a message of a topic. The lock is held.
+func (in *incoming) take(t *topic, seq uint64, body string) error {
 	in.bus.stats.received(len(body))
 	if !in.ready {
-		in.ahead = append(in.ahead, arrival{channel, seq, body})
+		in.ahead = append(in.ahead, arrival{t.channel, seq, body})
 		in.bytes += len(body)
 		if in.bytes > maxAhead {
 			return errBehind
@@ -319,6 +334,10 @@ func (in *incoming) unfollow(name hub.Topic, r hub.Receiver) {
 func (in *incoming) sweep(now time.Time) {
 	in.mu.Lock()
 	late := in.overdue(now)
+	var joined []func()
+	for t := range in.joining {
+		joined = append(joined, in.agreed(t, now)...)
+	}
 	for len(in.idle) > 0 && now.Sub(in.idle[0].idle) >= linger {
 		in.drop(in.idle[0])
 		in.idle[0] = nil
@@ -331,6 +350,9 @@ func (in *incoming) sweep(now time.Time) {
 	in.mu.Unlock()
 	for _, w := range late {
 		w.done(fmt.Errorf("%w: redis has not confirmed in time", hub.ErrUnavailable))
+	}
+	for _, answer := range joined {
+		answer()
 	}
 	if over != nil {
 		over.remove(in)
@@ -446,25 +468,96 @@ func (in *incoming) replaceRoster(name hub.Topic, seq uint64, members []protocol
 	}
 }
 
-// learn notes what a subscriber is answered, and returns the roster whole.
-func (in *incoming) learn(name hub.Topic, v *verdict) []protocol.Member {
+// place returns the place in the order of what the node was given last on a topic
+// that it listens to, and that others have joined; false where it does not.
+func (in *incoming) place(name hub.Topic) (seq uint64, ok bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	t := in.topics[in.channelOf(name)]
-	if t == nil {
-		return v.members
+	if t == nil || t.state != on || !in.ready || t.floor == 0 {
+		return 0, false
 	}
-	if t.floor == 0 {
+	return max(t.last, t.floor), true
+}
+
+// knowsRoster says whether a topic's roster is known, so that Redis need not be
+// asked. While nodes are coming back it is.
+func (in *incoming) knowsRoster(name hub.Topic) bool {
+	if in.bus.out[in.index].isSettling() {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	t := in.topics[in.channelOf(name)]
+	return t != nil && t.roster != nil && t.roster.known && in.ready
+}
+
+// rosterPatience is how long a subscriber's answer waits for announcements that are
+// under way.
+const rosterPatience = 500 * time.Millisecond
+
+// awaitedRoster is an answer to a subscriber that waits for the node's roster to be
+// what it was when Redis answered.
+type awaitedRoster struct {
+	sum   string
+	until time.Time
+	done  func(members []protocol.Member, ok bool)
+}
+
+// learn notes what a subscriber is answered, and gives done the roster whole; false
+// when it must be asked for.
+func (in *incoming) learn(name hub.Topic, v *verdict, done func([]protocol.Member, bool)) {
+	in.mu.Lock()
+	t := in.topics[in.channelOf(name)]
+	if t != nil && t.floor == 0 {
 		t.floor = v.seq
 	}
-	if t.roster == nil {
-		return v.members
+	if t == nil || t.roster == nil {
+		in.mu.Unlock()
+		done(v.members, v.members != nil || !keepsRoster(name))
+		return
 	}
-	t.roster.start(v.seq, v.members)
-	if v.partial {
-		return t.roster.complete(v.members)
+	if v.members == nil && !t.roster.agrees(v.sum) {
+		t.joining = append(t.joining, awaitedRoster{v.sum, time.Now().Add(rosterPatience), done})
+		in.joining[t] = true
+		in.mu.Unlock()
+		return
 	}
-	return v.members
+	members, known := v.members, true
+	switch {
+	case v.members == nil:
+		members, known = t.roster.list(), t.roster.known
+	default:
+		t.roster.start(v.seq, v.members)
+		t.roster.refresh(v.members)
+		if v.partial {
+			members = t.roster.complete(v.members)
+		}
+	}
+	in.mu.Unlock()
+	done(members, known)
+}
+
+// agreed takes those whose wait for a roster is over: it is what it was, or they have
+// waited for too long, and there is no topic any more. The lock is held.
+func (in *incoming) agreed(t *topic, now time.Time) (over []func()) {
+	kept := t.joining[:0]
+	for _, w := range t.joining {
+		switch {
+		case t.roster.known && t.roster.agrees(w.sum):
+			members := t.roster.list()
+			over = append(over, func() { w.done(members, true) })
+		case now.After(w.until):
+			over = append(over, func() { w.done(nil, false) })
+		default:
+			kept = append(kept, w)
+		}
+	}
+	clear(t.joining[len(kept):])
+	if t.joining = kept; len(kept) == 0 {
+		delete(in.joining, t)
+	}
+	return over
 }
 
 // leave has a connection, which goes on, not listen to the partition any more.

@@ -250,7 +250,7 @@ func (o *outgoing) takeTopics(b *batch) {
 			o.dirty[0] = nil
 			o.dirty = o.dirty[1:]
 		}
-		c.request = stateCall{c.tellings}
+		c.request = stateCall{c.tellings, o.bus.in[o.index].knowsRoster}
 		b.calls = append(b.calls, c)
 	}
 }

@@ -223,3 +223,9 @@ func leaseIn(name string) string {
 	lease, _, _ := strings.Cut(name, ".")
 	return lease
 }
+
+func (o *outgoing) isSettling() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.settling
+}

@@ -15,7 +15,8 @@ type roster struct {
 	known   bool
 	since   uint64            // the answer's place in the order
 	members map[string][]byte // user id to user info
-	sum     int64             // over the user ids, to compare
+	sum     int64             // over the members, to compare
+	listed  []protocol.Member // the same as members, if it was asked for since the last change
 
 	// Announcements that may be newer than an answer that is awaited: the first
 	// one, or the one that replaces what is known.
@@ -51,29 +52,55 @@ func (r *roster) start(seq uint64, members []protocol.Member) {
 
 // put notes a user, and says whether he is new.
 func (r *roster) put(user string, info []byte) bool {
-	_, here := r.members[user]
-	r.members[user] = info
-	if !here {
-		r.sum += sumOf(user)
+	before, here := r.members[user]
+	if here {
+		r.sum -= sumOf(user, before)
 	}
+	r.members[user] = info
+	r.sum += sumOf(user, info)
+	r.listed = nil
 	return !here
 }
 
 // drop takes a user away, and says whether he was there.
 func (r *roster) drop(user string) bool {
-	_, here := r.members[user]
+	info, here := r.members[user]
 	if here {
 		delete(r.members, user)
-		r.sum -= sumOf(user)
+		r.sum -= sumOf(user, info)
+		r.listed = nil
 	}
 	return here
 }
 
+// refresh takes newer user info from an answer, which nobody is told of.
+func (r *roster) refresh(members []protocol.Member) {
+	for _, m := range members {
+		if info, here := r.members[m.ID]; here && string(info) != string(m.Info) {
+			r.put(m.ID, m.Info)
+		}
+	}
+}
+
+// list returns the members, in no order; nobody changes it.
+func (r *roster) list() []protocol.Member {
+	if r.listed == nil {
+		r.listed = make([]protocol.Member, 0, len(r.members))
+		for id, info := range r.members {
+			r.listed = append(r.listed, protocol.Member{ID: id, Info: info})
+		}
+	}
+	return r.listed
+}
+
 // sumOf is what a user adds to the sum, as in lua/members.lua.
-func sumOf(user string) int64 {
-	hash := sha1.Sum([]byte(user)) //nolint:gosec // not for secrecy
+func sumOf(user string, info []byte) int64 {
+	h := sha1.New() //nolint:gosec // not for secrecy
+	_, _ = h.Write(strconv.AppendInt(nil, int64(len(user)), 10))
+	_, _ = h.Write([]byte(":" + user))
+	_, _ = h.Write(info)
 	n := int64(0)
-	for _, b := range hash[:6] {
+	for _, b := range h.Sum(nil)[:6] {
 		n = n<<8 | int64(b)
 	}
 	return n
@@ -144,7 +171,7 @@ func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Membe
 			news = append(news, bulletin{kind: enteredKind, user: id, rest: string(info)})
 		}
 	}
-	r.members, r.sum = now.members, now.sum
+	r.members, r.sum, r.listed = now.members, now.sum, nil
 	first := max(last+1, seq+1-min(seq, rosterNumbers))
 	messages := make([]hub.Message, len(news))
 	for i, b := range news {

@@ -360,7 +360,7 @@ func (r *router) refresh(ctx context.Context) error {
 		}
 	}
 	for _, in := range r.bus.in {
-		in.place()
+		in.settle()
 	}
 	return nil
 }

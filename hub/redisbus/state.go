@@ -14,23 +14,50 @@ import (
 	"channels/protocol"
 )
 
-// Join implements hub.State.
+// Join implements hub.State. Where others of this node are on the channel already,
+// and nothing but their number is to be told, it needs no answer from Redis; and the
+// roster is read from Redis once for each node and channel.
 func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
-	w := &waiter{until: time.Now().Add(patience), joins: true, answer: func(v *verdict, err error) {
-		done(b.joined(j, v, err))
-	}}
-	b.out[partitionOf(j.Topic)].change(j.Topic, w, func(h *holding) { h.join(j, w) })
+	in := b.in[partitionOf(j.Topic)]
+	w := &waiter{until: time.Now().Add(patience)}
+	if seq, ok := in.place(j.Topic); ok && j.Member == nil && !j.Counted && isPlain(j.Topic) {
+		w.answer = func(*verdict, error) {}
+		b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
+		done(hub.Joined{Seq: seq}, nil)
+		return
+	}
+	w.joins = true
+	w.answer = func(v *verdict, err error) { b.joined(j, v, err, done) }
+	b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
 }
 
-// joined is what the subscriber must see.
-func (b *Bus) joined(j hub.Join, v *verdict, err error) (hub.Joined, error) {
+// isPlain says that a subscriber of the channel sees nothing but its events.
+func isPlain(t hub.Topic) bool {
+	return !keepsRoster(t) && !protocol.KindOf(t.Channel).IsCache()
+}
+
+// joined answers what the subscriber must see. When the roster that the node has is
+// not what it was when Redis answered, it is asked for.
+func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, error)) {
 	switch {
 	case err != nil:
-		return hub.Joined{}, err
+		done(hub.Joined{}, err)
+		return
 	case v.full:
-		return hub.Joined{}, hub.ErrPresenceFull
+		done(hub.Joined{}, hub.ErrPresenceFull)
+		return
 	}
-	return hub.Joined{Seq: v.seq, Cached: v.cached, Members: b.in[partitionOf(j.Topic)].learn(j.Topic, v)}, nil
+	p := partitionOf(j.Topic)
+	b.in[p].learn(j.Topic, v, func(members []protocol.Member, ok bool) {
+		if ok {
+			done(hub.Joined{Seq: v.seq, Cached: v.cached, Members: members}, nil)
+			return
+		}
+		w := &waiter{until: time.Now().Add(patience), joins: true, wantsRoster: true, answer: func(v *verdict, err error) {
+			b.joined(j, v, err, done)
+		}}
+		b.out[p].change(j.Topic, w, func(h *holding) { h.waiting = append(h.waiting, w) })
+	})
 }
 
 // Leave implements hub.State.
@@ -118,18 +145,18 @@ func (o *outgoing) ask(h *holding, waiting []*waiter) {
 func verdictOf(reply any, partial bool) (v *verdict, doubt bool, granted int, full []int, err error) {
 	list, _ := reply.([]any)
 	words, err := wordsOf(list)
-	if err != nil || len(words) < 5 || len(words)%2 == 0 {
+	if err != nil || len(words) < 6 || len(words)%2 != 0 {
 		return nil, false, 0, nil, errMalformed
 	}
-	v = &verdict{seq: digitsOf(words[0]), partial: partial}
+	v = &verdict{seq: digitsOf(words[0]), partial: partial, sum: words[5]}
 	if words[1] != "" {
 		v.cached = []byte(words[1])
 	}
 	for _, word := range strings.Fields(words[2]) {
 		full = append(full, number(word))
 	}
-	if len(words) > 5 {
-		v.members = membersOf(words[5:])
+	if words[5] == "r" {
+		v.members = membersOf(words[6:])
 	}
 	return v, words[4] == "1", number(words[3]), full, nil
 }

@@ -18,6 +18,7 @@ type topic struct {
 	initial  bool // its confirmation counts for the partition's catching up
 	old      bool // it was confirmed by an earlier connection, so it may have missed something
 	waiting  []waitingFollow
+	joining  []awaitedRoster
 	floor    uint64  // what came up to here came before anybody was told of the channel
 	last     uint64  // the last message
 	roster   *roster // nil where it does not matter who is there

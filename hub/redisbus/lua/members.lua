@@ -38,8 +38,8 @@ local function set(node, app, channel, n)
 end
 
 -- sum adds a user to what nodes compare their rosters by, or takes one away.
-local function sum(topic, user, sign)
-  local n = tonumber(string.sub(redis.sha1hex(user), 1, 12), 16)
+local function sum(topic, user, info, sign)
+  local n = tonumber(string.sub(redis.sha1hex(string_of(user) .. info), 1, 12), 16)
   redis.call('HINCRBY', tag .. ':sums', topic, digits(sign * n))
 end
 
@@ -48,16 +48,17 @@ end
 local function enter(node, app, channel, user, info, max)
   local topic = app .. ':' .. channel
   local members = tag .. ':m:' .. topic
-  if max > 0 and redis.call('HEXISTS', members, user) == 0
-    and redis.call('HLEN', members) >= max then
-    return false
+  local before = redis.call('HGET', members, user)
+  if max > 0 and not before and redis.call('HLEN', members) >= max then return false end
+  if before ~= info then
+    redis.call('HSET', members, user, info)
+    if before then sum(topic, user, before, -1) end
+    sum(topic, user, info, 1)
   end
-  redis.call('HSET', members, user, info)
   if redis.call('SADD', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return true end
   redis.call('SADD', tag .. ':r:' .. node, topic)
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, 1) == 1 then
     redis.call('HSET', tag .. ':users:' .. app, channel, redis.call('HLEN', members))
-    sum(topic, user, 1)
     send(app, channel, 'i' .. string_of(user) .. info)
   end
   return true
@@ -71,12 +72,13 @@ local function exit(node, app, channel, user)
   if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, -1) > 0 then return end
   local members, users = tag .. ':m:' .. topic, tag .. ':users:' .. app
+  local info = redis.call('HGET', members, user) or ''
   redis.call('HDEL', tag .. ':w:' .. topic, user)
   redis.call('HDEL', members, user)
   local left = redis.call('HLEN', members)
   if left > 0 then
     redis.call('HSET', users, channel, left)
-    sum(topic, user, -1)
+    sum(topic, user, info, -1)
   else
     redis.call('HDEL', users, channel)
     redis.call('HDEL', tag .. ':sums', topic)
