@@ -134,6 +134,9 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 // Err implements Bus: memory does not fail.
 func (m *Memory) Err() error { return nil }
 
+// TopicErr implements Bus.
+func (m *Memory) TopicErr(Topic) error { return nil }
+
 // send numbers the message and hands it to the channel's receiver.
 func (s *memoryShard) send(ch *memoryChannel, msg Message) {
 	s.seq++

@@ -181,7 +181,7 @@ func (w *worker) userSignal(cmd *userSignal) {
 // node, and returns when the order is on its way. A connection that is open now
 // and signs in as the user later, with a signature made before, is closed then.
 func (h *Hub) Terminate(ctx context.Context, app *App, userID string) error {
-	if err := h.bus.Err(); err != nil {
+	if err := h.bus.TopicErr(statusTopic(app, userID)); err != nil {
 		return err
 	}
 	var answers answers
