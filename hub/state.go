@@ -13,7 +13,7 @@ import (
 var ErrPresenceFull = errors.New("presence channel is full")
 
 // ErrRevoked is what State.Join answers to a connection that was open when the
-// user's connections were terminated. Nothing was changed.
+// user's connections were terminated. The caller takes the join back with Leave.
 var ErrRevoked = errors.New("the user's connections have been terminated")
 
 // TerminateKept is for how long a State remembers that a user's connections were

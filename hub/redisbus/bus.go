@@ -36,17 +36,19 @@ type Bus struct {
 	room    func(context.Context) error
 	id      string // of this process
 
-	reads      redis.UniversalClient // for questions, which nothing else waits for
-	router     *router
-	pulses     []*pulse
-	out        [partitions]*outgoing
-	in         [partitions]*incoming
-	undertaker *undertaker
-	comparer   *comparer
-	listings   listings
-	stats      stats
-	queued     atomic.Int64  // bytes of events that wait
-	lines      atomic.Uint64 // connections that there were
+	reads redis.UniversalClient // for questions, which nothing else waits for
+
+	revocations *revocations
+	router      *router
+	pulses      []*pulse
+	out         [partitions]*outgoing
+	in          [partitions]*incoming
+	undertaker  *undertaker
+	comparer    *comparer
+	listings    listings
+	stats       stats
+	queued      atomic.Int64  // bytes of events that wait
+	lines       atomic.Uint64 // connections that there were
 
 	feedLog, lostLog, fenceLog *rareLog
 
@@ -94,6 +96,7 @@ func newBus(o Options) *Bus {
 	b.feedLog, b.lostLog, b.fenceLog = newRareLog(b.log), newRareLog(b.log), newRareLog(b.log)
 	b.router, b.undertaker, b.comparer = newRouter(b), newUndertaker(b), newComparer(b)
 	b.stats.lags, b.stats.publishing, b.stats.beats = newHistogram(), newHistogram(), newHistogram()
+	b.revocations = &revocations{reads: b.reads, keys: b.keys}
 	for p := range partitions {
 		b.out[p], b.in[p] = newOutgoing(b, p), newIncoming(b, p)
 	}
@@ -205,6 +208,7 @@ func (b *Bus) Close(ctx context.Context) {
 		}
 	}
 	b.running.Wait()
+	b.revocations.close()
 	b.leave(ctx)
 	for _, s := range servers {
 		s.close()
@@ -280,9 +284,13 @@ func (b *Bus) Publish(m hub.Message, done func(error)) {
 		answer(err)
 		return
 	}
+	life := m.CacheFor
+	if m.Signal == hub.Terminate {
+		life = hub.TerminateKept // see revocations
+	}
 	body, frameAt := bodyOf(m)
 	p := &op{
-		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: m.CacheFor.Milliseconds(), frameAt: frameAt},
+		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: life.Milliseconds(), frameAt: frameAt},
 		until: began.Add(publishPatience),
 	}
 	bytes := int64(p.bytes())

@@ -18,6 +18,9 @@ import (
 // and nothing but their number is to be told, it needs no answer from Redis; and the
 // roster is read from Redis once for each node and channel.
 func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
+	if !j.Opened.IsZero() {
+		done = b.unlessRevoked(j, done)
+	}
 	in := b.in[partitionOf(j.Topic)]
 	w := &waiter{until: time.Now().Add(patience)}
 	if seq, ok := in.place(j.Topic); ok && j.Member == nil && !j.Counted && isPlain(j.Topic) {
@@ -29,6 +32,28 @@ func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
 	w.joins = true
 	w.answer = func(v *verdict, err error) { b.joined(j, v, err, done) }
 	b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
+}
+
+// unlessRevoked has a join fail that was for a connection that must not sign in. It
+// is looked at behind the join: a Terminate that is not seen yet will reach the
+// connection.
+func (b *Bus) unlessRevoked(j hub.Join, done func(hub.Joined, error)) func(hub.Joined, error) {
+	return func(joined hub.Joined, err error) {
+		if err != nil {
+			done(joined, err)
+			return
+		}
+		b.revocations.ask(revocation{j.Topic, j.Opened, func(revoked bool, err error) {
+			switch {
+			case err != nil:
+				done(hub.Joined{}, err)
+			case revoked:
+				done(hub.Joined{}, hub.ErrRevoked)
+			default:
+				done(joined, nil)
+			}
+		}})
+	}
 }
 
 // isPlain says that a subscriber of the channel sees nothing but its events.

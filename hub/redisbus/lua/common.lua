@@ -19,7 +19,8 @@
 --   :w:<topic>      hash: user -> how many nodes have the user
 --   :h:<topic>:<n>  set: the users that node n has on the topic
 --   :r:<node>       set: the topics on which a node has anything
---   :x:<topic>      the cached event's frame
+--   :x:<topic>      the cached event's frame; of a user's status channel: that the
+--                   user's connections were terminated
 --   :counted, :due  when subscribers were last told how many they are, and
 --                   when they are to be told again
 --   :graves         set: dead nodes whose remains are still to be removed
