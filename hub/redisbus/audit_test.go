@@ -12,7 +12,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,24 +24,43 @@ import (
 )
 
 var (
-	auditFor  = flag.Duration("audit", time.Minute, "how long the random audit takes")
+	auditFor  = flag.Duration("audit", 30*time.Second, "how long the random audit takes")
 	auditSeed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random audit")
 )
 
 // TestAudit does at random what clients and bad luck do: users join and leave
 // rooms on several nodes, nodes die and are replaced, connections to Redis are
-// cut. Watchers on nodes that live check every announcement against a model:
-// which users are in a room is who has a socket on a node that is alive.
+// cut, Redis stands still, and is started empty. Watchers on nodes that live check
+// every announcement against a model: which users are in a room is who has a socket
+// on a node that is alive.
 func TestAudit(t *testing.T) {
-	t.Logf("to do the same again: go test ./hub/redisbus -run TestAudit -audit %v -seed %d", *auditFor, *auditSeed)
-	a := newAudit(t)
+	s := newServer(t)
+	audited(t, []*server{s}, s.url(), map[string]func(*audit, *rand.Rand){
+		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
+		"redis stands still": (*audit).stopRedis, "redis is started empty": (*audit).restartRedis,
+	})
+}
+
+// TestAuditCluster does so on a cluster, whose replicas take over.
+func TestAuditCluster(t *testing.T) {
+	servers, url := newCluster(t, 3, 1)
+	audited(t, servers, url, map[string]func(*audit, *rand.Rand){
+		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
+		"a replica takes over": (*audit).failOver,
+	})
+}
+
+func audited(t *testing.T, servers []*server, url string, moves map[string]func(*audit, *rand.Rand)) {
+	t.Helper()
+	t.Logf("to do the same again: go test ./hub/redisbus -run %s -audit %v -seed %d", t.Name(), *auditFor, *auditSeed)
+	a := newAudit(t, servers, url)
 	end := time.Now().Add(*auditFor)
 	var working sync.WaitGroup
 	for i := range auditors {
 		working.Go(func() { a.work(i, end) })
 	}
 	working.Go(func() { a.killNodes(end) })
-	working.Go(func() { a.cutConnections(end) })
+	working.Go(func() { a.makeTrouble(end, moves) })
 	working.Wait()
 	a.settle()
 	t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed", a.joins, a.leaves, a.published, a.kills)
@@ -60,7 +81,7 @@ const (
 
 type audit struct {
 	t     *testing.T
-	redis *server
+	redis []*server
 	url   string
 	app   hub.App
 
@@ -68,6 +89,8 @@ type audit struct {
 	nodes    []*auditNode
 	model    map[place]*presence
 	watchers []*auditSocket
+
+	publishing sync.RWMutex // held by who publishes; and by who kills Redis, for nothing to be under way
 
 	joins, leaves, published, kills int
 }
@@ -90,9 +113,8 @@ type presence struct {
 	maybe   int  // pairs of them of which nobody knows: a node died while it joined
 }
 
-func newAudit(t *testing.T) *audit {
-	a := &audit{t: t, redis: newServer(t), model: map[place]*presence{}}
-	a.url = a.redis.url() + "?prefix=audit"
+func newAudit(t *testing.T, servers []*server, url string) *audit {
+	a := &audit{t: t, redis: servers, url: url + "?prefix=audit", model: map[place]*presence{}}
 	a.app = hub.DefaultApp()
 	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
 	for range auditLiving + auditMortal {
@@ -212,7 +234,7 @@ func (a *audit) exit(at place, random *rand.Rand) {
 // await waits until the watchers have been told what the model says. Those who
 // were on a node that died are told gone once its lease is over.
 func (a *audit) await(at place) {
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		a.mu.Lock()
 		p := a.presence(at)
@@ -269,6 +291,8 @@ func (a *audit) publish(room string, random *rand.Rand) {
 	a.mu.Unlock()
 	ctx, cancel := contextFor(10 * time.Second)
 	defer cancel()
+	a.publishing.RLock()
+	defer a.publishing.RUnlock()
 	err := node.hub.Trigger(ctx, node.hub.AppByID("1"), hub.Event{Name: name, Data: []byte(`"{}"`), Channels: []string{room}})
 	if err != nil {
 		return
@@ -333,12 +357,52 @@ func (p *presence) lose(dead *auditNode) {
 	}
 }
 
-// cutConnections cuts the nodes' connections to Redis.
-func (a *audit) cutConnections(end time.Time) {
+// makeTrouble makes one move after the other.
+func (a *audit) makeTrouble(end time.Time, moves map[string]func(*audit, *rand.Rand)) {
 	random := rand.New(rand.NewPCG(*auditSeed, 2000))
-	for time.Now().Before(end) && !a.t.Failed() {
+	names := slices.Sorted(maps.Keys(moves))
+	for time.Now().Before(end.Add(-time.Second)) && !a.t.Failed() {
 		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
-		a.redis.cli("client", "kill", "type", []string{"pubsub", "normal"}[random.IntN(2)])
+		moves[names[random.IntN(len(names))]](a, random)
+	}
+}
+
+func (a *audit) any(random *rand.Rand) *server { return a.redis[random.IntN(len(a.redis))] }
+
+func (a *audit) cutMessages(random *rand.Rand) { a.any(random).cli("client", "kill", "type", "pubsub") }
+
+func (a *audit) cutCommands(random *rand.Rand) { a.any(random).cli("client", "kill", "type", "normal") }
+
+// stopRedis has Redis stand still, for less than a lease or more.
+func (a *audit) stopRedis(random *rand.Rand) {
+	s := a.any(random)
+	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(time.Duration(200+random.IntN(6000)) * time.Millisecond)
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+// restartRedis takes away all that Redis knows, at a moment at which no event is
+// under way: one that was is lost with it.
+func (a *audit) restartRedis(random *rand.Rand) {
+	s := a.any(random)
+	a.publishing.Lock()
+	defer a.publishing.Unlock()
+	time.Sleep(200 * time.Millisecond)
+	s.kill()
+	s.start()
+	a.publishing.Unlock()
+	defer a.publishing.Lock()
+	time.Sleep(12 * time.Second) // departures are announced again after six
+}
+
+// failOver has a replica take over.
+func (a *audit) failOver(random *rand.Rand) {
+	for range 10 {
+		if s := a.any(random); strings.Contains(s.cli("role"), "slave") {
+			_, _ = s.try("cluster", "failover")
+			time.Sleep(time.Second)
+			return
+		}
 	}
 }
 

@@ -36,7 +36,6 @@ type move struct {
 // waiter waits for something to be told.
 type waiter struct {
 	until       time.Time
-	wantsRoster bool                  // from Redis
 	joins       bool                  // wants to know what the subscriber must see
 	connections int                   // of a reservation
 	asked       time.Time             // when a reservation was first refused
@@ -173,13 +172,13 @@ func (t *telling) flags(knowsRoster bool) string {
 	if t.counted {
 		flags.WriteByte('c')
 	}
-	joins, roster := false, !knowsRoster
+	joins := false
 	for _, w := range t.waiting {
-		joins, roster = joins || w.joins, roster || w.wantsRoster
+		joins = joins || w.joins
 	}
 	switch {
 	case !joins:
-	case keepsRoster(t.of.topic) && roster:
+	case keepsRoster(t.of.topic) && !knowsRoster:
 		flags.WriteByte('r')
 	case keepsRoster(t.of.topic):
 		flags.WriteByte('s')

@@ -259,7 +259,7 @@ func (in *incoming) message(l *line, channel, payload string) error {
 	err = in.take(t, seq, body)
 	var over []func()
 	if len(t.joining) > 0 {
-		over = in.agreed(t, time.Now())
+		over = in.joined(t, time.Now())
 	}
 	in.mu.Unlock()
 	for _, answer := range over {
@@ -336,7 +336,7 @@ func (in *incoming) sweep(now time.Time) {
 	late := in.overdue(now)
 	var joined []func()
 	for t := range in.joining {
-		joined = append(joined, in.agreed(t, now)...)
+		joined = append(joined, in.joined(t, now)...)
 	}
 	for len(in.idle) > 0 && now.Sub(in.idle[0].idle) >= linger {
 		in.drop(in.idle[0])
@@ -462,6 +462,7 @@ func (in *incoming) replaceRoster(name hub.Topic, seq uint64, members []protocol
 		return
 	}
 	for _, m := range t.roster.replace(t.name, seq, t.last, members) {
+		t.told = max(t.told, m.Seq)
 		if t.receiver != nil {
 			t.receiver.Receive(m)
 		}
@@ -477,36 +478,40 @@ func (in *incoming) place(name hub.Topic) (seq uint64, ok bool) {
 	if t == nil || t.state != on || !in.ready || t.floor == 0 {
 		return 0, false
 	}
-	return max(t.last, t.floor), true
+	return t.place(), true
 }
 
 // knowsRoster says whether a topic's roster is known, so that Redis need not be
-// asked. While nodes are coming back it is.
+// asked.
 func (in *incoming) knowsRoster(name hub.Topic) bool {
-	if in.bus.out[in.index].isSettling() {
-		return false
-	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	t := in.topics[in.channelOf(name)]
-	return t != nil && t.roster != nil && t.roster.known && in.ready
+	return t != nil && t.roster != nil && t.roster.known
 }
 
 // rosterPatience is how long a subscriber's answer waits for announcements that are
 // under way.
 const rosterPatience = 500 * time.Millisecond
 
-// awaitedRoster is an answer to a subscriber that waits for the node's roster to be
-// what it was when Redis answered.
-type awaitedRoster struct {
-	sum   string
-	until time.Time
-	done  func(members []protocol.Member, ok bool)
+// joining is an answer to a subscriber that waits for the node's roster to be what
+// it was when Redis answered.
+type joining struct {
+	verdict *verdict
+	sum     string
+	member  *protocol.Member // who joins
+	until   time.Time
+	done    func(members []protocol.Member, seq uint64)
 }
 
-// learn notes what a subscriber is answered, and gives done the roster whole; false
-// when it must be asked for.
-func (in *incoming) learn(name hub.Topic, v *verdict, done func([]protocol.Member, bool)) {
+// learn notes what a subscriber is answered, and gives done the roster, whole, and
+// its place in the order.
+//
+// Once the node knows a roster, it is what all its sockets are told, since what
+// comes later comes on top of it. It is given at Redis's place in the order if it
+// adds up to what Redis had there. If it does not, announcements are under way; or,
+// after a loss, it is not right yet, and what sets it right will be told to all.
+func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, done func([]protocol.Member, uint64)) {
 	in.mu.Lock()
 	t := in.topics[in.channelOf(name)]
 	if t != nil && t.floor == 0 {
@@ -514,44 +519,48 @@ func (in *incoming) learn(name hub.Topic, v *verdict, done func([]protocol.Membe
 	}
 	if t == nil || t.roster == nil {
 		in.mu.Unlock()
-		done(v.members, v.members != nil || !keepsRoster(name))
+		done(v.members, v.seq)
 		return
 	}
-	if v.members == nil && !t.roster.agrees(v.sum) {
-		t.joining = append(t.joining, awaitedRoster{v.sum, time.Now().Add(rosterPatience), done})
-		in.joining[t] = true
-		in.mu.Unlock()
-		return
-	}
-	members, known := v.members, true
-	switch {
-	case v.members == nil:
-		members, known = t.roster.list(), t.roster.known
-	default:
+	if !t.roster.known {
 		t.roster.start(v.seq, v.members)
-		t.roster.refresh(v.members)
-		if v.partial {
-			members = t.roster.complete(v.members)
-		}
+		in.mu.Unlock()
+		done(v.members, v.seq)
+		return
 	}
+	sum := v.sum
+	if v.members != nil {
+		t.roster.refresh(v.members)
+		sum = sumOfAll(v.members)
+	}
+	if member != nil {
+		t.roster.refresh([]protocol.Member{*member})
+	}
+	t.joining = append(t.joining, joining{v, sum, member, time.Now().Add(rosterPatience), done})
+	in.joining[t] = true
+	over := in.joined(t, time.Now())
 	in.mu.Unlock()
-	done(members, known)
+	for _, answer := range over {
+		answer()
+	}
 }
 
-// agreed takes those whose wait for a roster is over: it is what it was, or they have
-// waited for too long, and there is no topic any more. The lock is held.
-func (in *incoming) agreed(t *topic, now time.Time) (over []func()) {
+// joined takes those whose wait for a roster is over. The lock is held.
+func (in *incoming) joined(t *topic, now time.Time) (over []func()) {
 	kept := t.joining[:0]
 	for _, w := range t.joining {
+		members, seq := t.roster.list(), t.place()
 		switch {
-		case t.roster.known && t.roster.agrees(w.sum):
-			members := t.roster.list()
-			over = append(over, func() { w.done(members, true) })
+		case t.roster.agrees(w.sum):
+			seq = w.verdict.seq
+		case w.verdict.partial && t.roster.has(w.member):
 		case now.After(w.until):
-			over = append(over, func() { w.done(nil, false) })
+			members = t.roster.with(w.member)
 		default:
 			kept = append(kept, w)
+			continue
 		}
+		over = append(over, func() { w.done(members, seq) })
 	}
 	clear(t.joining[len(kept):])
 	if t.joining = kept; len(kept) == 0 {

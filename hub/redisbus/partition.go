@@ -223,9 +223,3 @@ func leaseIn(name string) string {
 	lease, _, _ := strings.Cut(name, ".")
 	return lease
 }
-
-func (o *outgoing) isSettling() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.settling
-}

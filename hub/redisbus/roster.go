@@ -2,6 +2,7 @@ package redisbus
 
 import (
 	"crypto/sha1" //nolint:gosec // as in lua/members.lua, not for secrecy
+	"slices"
 	"strconv"
 
 	"channels/hub"
@@ -180,17 +181,28 @@ func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Membe
 	return messages
 }
 
-// complete adds those whom the sockets know to an answer that was given while
-// nodes are coming back, and may be short of some.
-func (r *roster) complete(members []protocol.Member) []protocol.Member {
-	answered := make(map[string]bool, len(members))
+// has says whether a user is known; nobody is.
+func (r *roster) has(m *protocol.Member) bool {
+	if m == nil {
+		return true
+	}
+	_, here := r.members[m.ID]
+	return here
+}
+
+// with returns the members and one more, if he is not among them.
+func (r *roster) with(m *protocol.Member) []protocol.Member {
+	if r.has(m) {
+		return r.list()
+	}
+	return append(slices.Clone(r.list()), *m)
+}
+
+// sumOfAll is what members add up to.
+func sumOfAll(members []protocol.Member) string {
+	sum := int64(0)
 	for _, m := range members {
-		answered[m.ID] = true
+		sum += sumOf(m.ID, m.Info)
 	}
-	for id, info := range r.members {
-		if !answered[id] {
-			members = append(members, protocol.Member{ID: id, Info: info})
-		}
-	}
-	return members
+	return strconv.FormatInt(sum, 10)
 }

@@ -61,28 +61,28 @@ func isPlain(t hub.Topic) bool {
 	return !keepsRoster(t) && !protocol.KindOf(t.Channel).IsCache()
 }
 
-// joined answers what the subscriber must see. When the roster that the node has is
-// not what it was when Redis answered, it is asked for.
+// joined answers what the subscriber must see.
 func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, error)) {
 	switch {
 	case err != nil:
 		done(hub.Joined{}, err)
-		return
 	case v.full:
 		done(hub.Joined{}, hub.ErrPresenceFull)
-		return
+	case v.members == nil && keepsRoster(j.Topic) && !b.in[partitionOf(j.Topic)].knowsRoster(j.Topic):
+		b.ask(j, done) // it was forgotten meanwhile
+	default:
+		b.in[partitionOf(j.Topic)].learn(j.Topic, v, j.Member, func(members []protocol.Member, seq uint64) {
+			done(hub.Joined{Seq: seq, Cached: v.cached, Members: members}, nil)
+		})
 	}
-	p := partitionOf(j.Topic)
-	b.in[p].learn(j.Topic, v, func(members []protocol.Member, ok bool) {
-		if ok {
-			done(hub.Joined{Seq: v.seq, Cached: v.cached, Members: members}, nil)
-			return
-		}
-		w := &waiter{until: time.Now().Add(patience), joins: true, wantsRoster: true, answer: func(v *verdict, err error) {
-			b.joined(j, v, err, done)
-		}}
-		b.out[p].change(j.Topic, w, func(h *holding) { h.waiting = append(h.waiting, w) })
-	})
+}
+
+// ask asks Redis for what a subscriber must see who is counted already.
+func (b *Bus) ask(j hub.Join, done func(hub.Joined, error)) {
+	w := &waiter{until: time.Now().Add(patience), joins: true, answer: func(v *verdict, err error) {
+		b.joined(j, v, err, done)
+	}}
+	b.out[partitionOf(j.Topic)].change(j.Topic, w, func(h *holding) { h.waiting = append(h.waiting, w) })
 }
 
 // Leave implements hub.State.

@@ -18,9 +18,10 @@ type topic struct {
 	initial  bool // its confirmation counts for the partition's catching up
 	old      bool // it was confirmed by an earlier connection, so it may have missed something
 	waiting  []waitingFollow
-	joining  []awaitedRoster
+	joining  []joining
 	floor    uint64  // what came up to here came before anybody was told of the channel
 	last     uint64  // the last message
+	told     uint64  // the highest number of what the receiver was given
 	roster   *roster // nil where it does not matter who is there
 }
 
@@ -47,6 +48,9 @@ func (t *topic) lose() bool {
 	t.receiver.Lost()
 	return true
 }
+
+// place is the place in the order of what was handed on last.
+func (t *topic) place() uint64 { return max(t.last, t.told, t.floor) }
 
 // deliver hands a message on, if it is newer than the last.
 func (t *topic) deliver(seq uint64, b bulletin) {

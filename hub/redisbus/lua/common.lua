@@ -4,8 +4,8 @@
 --   :p              hash: seq, the last sequence number; log, the last one in the
 --                   log; all, until when everything is logged; epoch, which data
 --                   this is (new after every loss); lost, the epoch after which
---                   something was lost; settle, until when departures are held
---                   back at least; known, the highest logged number that a node
+--                   something was lost; settle, for how many µs departures are
+--                   still held back at least, as of settled; known, the highest logged number that a node
 --                   knew after that; bytes, all that was ever logged; oldest, the
 --                   same when the oldest entry was
 --   :nodes          set: the nodes that live, each by a name for this partition
@@ -58,6 +58,15 @@ local function begin()
   seq, logged, epoch = tonumber(p[1] or 0), p[2] or '0', p[4] or '0'
   log_all, settle = tonumber(p[3] or 0) > now, tonumber(p[5] or 0)
   bytes, oldest = tonumber(p[6] or 0), tonumber(p[7] or 0)
+end
+
+-- progress counts the time for which departures are held back. Time in which nobody
+-- came does not count: then nobody could have come back.
+local function progress()
+  if settle <= 0 then return end
+  local gone = now - tonumber(redis.call('HGET', tag .. ':p', 'settled') or 0)
+  settle = settle - math.max(0, math.min(gone, 1500000))
+  redis.call('HSET', tag .. ':p', 'settle', digits(settle), 'settled', digits(now))
 end
 
 -- admit begins for a node that has to be alive.

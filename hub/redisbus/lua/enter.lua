@@ -28,7 +28,7 @@ if lost then
   if before > tonumber(redis.call('HGET', p, 'lost') or -1) then
     epoch = digits(math.max(now, before + 1, tonumber(epoch) + 1))
     redis.call('HSET', p, 'epoch', epoch, 'lost', digits(before),
-      'settle', digits(now + tonumber(ARGV[11])), 'all', digits(now + log_age))
+      'settle', ARGV[11], 'settled', digits(now), 'all', digits(now + log_age))
   end
   redis.call('SADD', tag .. ':restating', me)
   -- What was logged and is forgotten shows as a gap in the log from now on.

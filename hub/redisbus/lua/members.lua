@@ -10,7 +10,7 @@ local is_settling
 -- settling says whether nodes may still be coming back after a loss.
 local function settling()
   if is_settling == nil then
-    is_settling = settle > now or redis.call('EXISTS', tag .. ':restating') == 1
+    is_settling = settle > 0 or redis.call('EXISTS', tag .. ':restating') == 1
   end
   return is_settling
 end

@@ -5,8 +5,9 @@
 -- anybody knew before the loss, the number of graves.
 local refusal = admit()
 if refusal then return refusal end
+writable()
+progress()
 if ARGV[4] == '1' then
-  writable()
   redis.call('SREM', tag .. ':restating', me)
   for i = 5, #ARGV do
     local old = ARGV[i]

@@ -3,6 +3,8 @@
 -- oldest entry or 0.
 local refusal = begin()
 if refusal then return refusal end
+writable()
+progress()
 redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - log_age))
 for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
   redis.call('ZREM', tag .. ':due', topic)
