@@ -87,7 +87,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	}
 	defer carrier.Close()
 	defer overHTTP.Close()
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Soketi: s.SoketiMetrics, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)

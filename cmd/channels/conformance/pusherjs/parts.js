@@ -1,8 +1,8 @@
-// Loaded in the browser before the suite: defines only the specs of the part that
-// the browser is for, which its user agent names, so that parts run side by side.
-// Specs that set the suite up, or clean up, belong to every part.
+// Loaded before the suite: defines only the specs of the part that this browser is
+// for, which its user agent names, or this process of Node, so that parts run side
+// by side. Specs that set the suite up, or clean up, belong to every part.
 (() => {
-  const part = decodeURIComponent(/part=(\S+)/.exec(navigator.userAgent)[1]);
+  const part = globalThis.process?.env?.PART ?? decodeURIComponent(/part=(\S+)/.exec(navigator.userAgent)[1]);
   const everywhere = /the global config$/;
   const parted = /with (\w+), forceTLS=(\w+)/;
   const names = [];

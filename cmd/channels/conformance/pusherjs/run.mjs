@@ -4,12 +4,13 @@
 // SERVER is the binary, SUITE the unpacked package with its dependencies. The
 // suite's host names lead to this machine: in Chromium by a rule for its resolver,
 // in Node by hosts.cjs.
-import { execFileSync, fork, spawn } from 'node:child_process';
+import { execFile, execFileSync, fork, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 
 const [binary, suite, ...wanted] = process.argv.slice(2).map((arg, i) => (i < 2 ? resolve(arg) : arg));
 const runs = wanted.length ? wanted : ['web', 'node'];
@@ -145,16 +146,18 @@ try {
   start(process.execPath, [...preload, 'index.js'], { cwd: join(suite, 'integration_tests_server'), env: { ...process.env, ...env }, stdio: 'ignore' });
   await Promise.all(Object.values(auth).map(listens));
 
-  if (runs.includes('web')) {
-    const parts = ['ws', 'xhr_streaming', 'xhr_polling'].flatMap((t) => [`${t},false`, `${t},true`]).concat('others');
-    await run('web', join(suite, 'node_modules/karma/bin/karma'), ['start', join(here, 'karma.cjs')], { ...env, PARTS: JSON.stringify(parts) });
-  }
-  if (runs.includes('node')) {
-    execFileSync(process.execPath, ['node_modules/webpack/bin/webpack.js', '--config=spec/config/jasmine/webpack.integration.js'], { cwd: suite, stdio: 'pipe' });
-    await run('node', join(suite, 'node_modules/jasmine/bin/jasmine.js'),
-      ['--config=spec/config/jasmine/integration.json', `--helper=${join(here, 'jasmine-results.cjs')}`],
-      { ...env, NODE_OPTIONS: `--require ${join(here, 'hosts.cjs')}` });
-  }
+  const parts = (...transports) => transports.flatMap((t) => [`${t},false`, `${t},true`]).concat('others');
+  const web = () =>
+    run('web', join(suite, 'node_modules/karma/bin/karma'), ['start', join(here, 'karma.cjs')],
+      { ...env, PARTS: JSON.stringify(parts('ws', 'xhr_streaming', 'xhr_polling')) });
+  const node = async () => {
+    await promisify(execFile)(process.execPath, ['node_modules/webpack/bin/webpack.js', '--config=spec/config/jasmine/webpack.integration.js'], { cwd: suite });
+    const args = ['--config=spec/config/jasmine/integration.json', `--helper=${join(here, 'parts.js')}`, `--helper=${join(here, 'jasmine-results.cjs')}`];
+    await Promise.all(parts('ws').map((part) =>
+      run(`node ${part}`, join(suite, 'node_modules/jasmine/bin/jasmine.js'), args,
+        { ...env, PART: part, NODE_OPTIONS: `--require ${join(here, 'hosts.cjs')}` })));
+  };
+  await Promise.all([runs.includes('web') && web(), runs.includes('node') && node()]);
 } finally {
   for (const child of children) child.removeAllListeners('exit').kill();
   rmSync(dir, { recursive: true, force: true });
