@@ -43,7 +43,7 @@ type Conn struct {
 	subs      subscriptions
 	waiting   int           // bytes of commands that wait for subscriptions
 	probed    time.Duration // when the ping went out that waits for an answer; 0 = none
-	fullSince time.Duration // while full
+	fullSince time.Duration // while full, by behind.clock
 	since     time.Duration // of the connection
 	user      *signin       // nil until signed in
 

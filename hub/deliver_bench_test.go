@@ -30,7 +30,7 @@ func (discarding) Backlog() hub.Backlog   { return hub.Clear }
 func (discarding) Stalled() time.Duration { return 0 }
 func (d discarding) Deflates() bool       { return d.deflates }
 
-func (discarding) Close(protocol.Fault) {}
+func (discarding) Close(protocol.Fault, hub.CloseReason) {}
 
 // crowd is a hub with subscribers that discard, and what they got.
 type crowd struct {

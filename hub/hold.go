@@ -13,7 +13,7 @@ import (
 // more. It does not last for ever:
 const (
 	// minorityPatience is how long a few subscribers may hold up the others.
-	minorityPatience = 250 * time.Millisecond
+	minorityPatience = 500 * time.Millisecond
 	// majorityPatience is how long many may, who are behind since the channel has
 	// more events than they can take.
 	majorityPatience = 5 * time.Second
@@ -24,6 +24,9 @@ const (
 	pollEvery = 5 * time.Millisecond
 	// judgeEvery is how often it is looked at who has used up the patience.
 	judgeEvery = 50 * time.Millisecond
+	// longestGap is how much of the time between two looks counts as patience. A
+	// process that was paused, or had no processor, has looked at nobody meanwhile.
+	longestGap = 50 * time.Millisecond
 )
 
 // hold is a channel that one worker holds back.
@@ -31,8 +34,8 @@ type hold struct {
 	channel  *channel
 	blockers int           // subscribers that are over a bound
 	queue    queue         // messages that wait
-	since    time.Duration // when they began to
-	ready    bool          // stands in behind.ready
+	since    time.Duration // when they began to, by behind.clock
+	ready    bool          // is in behind.ready
 }
 
 // behind are a worker's connections that are over a bound, and what can go on
@@ -40,12 +43,17 @@ type hold struct {
 type behind struct {
 	conns  []*Conn
 	ready  []*hold       // without blockers, with messages
-	judged time.Duration // when patience was looked at last
+	polled time.Duration // when poll looked last, since the hub's start
+	clock  time.Duration // for patience: runs while poll looks
+	judged time.Duration // when patience was looked at last, by clock
 	timer  *time.Timer   // for poll
 }
 
-// overCapacity closes slow consumers, and where the backend does not answer.
-var overCapacity = protocol.OverCapacity()
+// advance moves the clock to now, since the hub's start.
+func (b *behind) advance(now time.Duration) {
+	b.clock += min(now-b.polled, longestGap)
+	b.polled = now
+}
 
 // fellBehind acts on a socket that is over a bound.
 func (w *worker) fellBehind(c *Conn, backlog Backlog) {
@@ -53,17 +61,18 @@ func (w *worker) fellBehind(c *Conn, backlog Backlog) {
 		return
 	}
 	if backlog == Stuck {
-		w.close(c, overCapacity, SlowConsumer)
+		w.close(c, protocol.OverCapacity(), SlowConsumer)
 		return
 	}
 	if c.full.Load() {
 		return
 	}
 	c.full.Store(true)
-	c.fullSince = w.hub.now()
 	if len(w.behind.conns) == 0 {
+		w.behind.polled = w.hub.now()
 		w.behind.timer.Reset(pollEvery)
 	}
+	c.fullSince = w.behind.clock
 	w.behind.conns = append(w.behind.conns, c)
 	c.subs.each(func(sub *subscription) {
 		if sub.stage != pending {
@@ -113,7 +122,7 @@ func (w *worker) unblock(ch *channel) {
 // holdBack moves the front of the mailbox behind the messages that wait.
 func (w *worker) holdBack(h *hold, q *queue) {
 	if h.queue.empty() {
-		h.since = w.hub.now()
+		h.since = w.behind.clock
 	}
 	h.queue.push(q.front())
 	q.pop()
@@ -142,7 +151,7 @@ func (w *worker) settleHold(h *hold) {
 	switch {
 	case to == nil || to.hold != h: // abandoned with its last subscriber
 	case h.blockers > 0:
-		h.since = w.hub.now()
+		h.since = w.behind.clock
 	case h.queue.empty():
 		to.hold = nil
 	case !h.ready:
@@ -153,14 +162,19 @@ func (w *worker) settleHold(h *hold) {
 
 // abandon gives up the messages of a hold whose last subscriber has left.
 func (w *worker) abandon(h *hold) {
+	held := 0
 	for it := h.queue.front(); it != nil; it = h.queue.front() {
-		w.pop(&h.queue)
+		held += it.cost
+		h.queue.pop()
 	}
-	w.refund()
+	if held > 0 {
+		w.release(h.channel.usage, held)
+	}
 }
 
 // poll looks at the connections that are behind.
 func (w *worker) poll() {
+	w.behind.advance(w.hub.now())
 	for _, c := range w.takeBehind() {
 		if c.closed {
 			continue
@@ -169,12 +183,12 @@ func (w *worker) poll() {
 		case Clear:
 			w.caughtUp(c)
 		case Stuck:
-			w.close(c, overCapacity, SlowConsumer)
+			w.close(c, protocol.OverCapacity(), SlowConsumer)
 		case Full:
 			w.behind.conns = append(w.behind.conns, c)
 		}
 	}
-	if now := w.hub.now(); now-w.behind.judged >= judgeEvery {
+	if now := w.behind.clock; now-w.behind.judged >= judgeEvery {
 		w.behind.judged = now
 		w.judge(now)
 	}
@@ -196,7 +210,7 @@ func (w *worker) judge(now time.Duration) {
 		switch {
 		case c.closed:
 		case now-c.fullSince >= minorityPatience && w.triesPatience(c, now):
-			w.close(c, overCapacity, SlowConsumer)
+			w.close(c, protocol.OverCapacity(), SlowConsumer)
 		default:
 			w.behind.conns = append(w.behind.conns, c)
 		}

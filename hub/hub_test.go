@@ -118,7 +118,7 @@ func (c *client) Stalled() time.Duration {
 
 func (c *client) Deflates() bool { return false }
 
-func (c *client) Close(f protocol.Fault) {
+func (c *client) Close(f protocol.Fault, _ hub.CloseReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed == nil {

@@ -39,6 +39,6 @@ type Socket interface {
 	// Close drops what is queued but for a frame that has begun, sends f as
 	// pusher:error (unless its code is below 4000) and as a close frame, and ends
 	// the connection once the peer has answered or has had time to. Only the
-	// first call counts.
-	Close(f protocol.Fault)
+	// first call counts. The reason is for the log.
+	Close(f protocol.Fault, reason CloseReason)
 }

@@ -206,11 +206,11 @@ func TestNotPublished(t *testing.T) {
 // stuckSocket is a client whose worker hangs until it is released.
 type stuckSocket struct{ release chan struct{} }
 
-func (s stuckSocket) Send([][]byte) hub.Backlog { <-s.release; return hub.Clear }
-func (stuckSocket) Backlog() hub.Backlog        { return hub.Clear }
-func (stuckSocket) Stalled() time.Duration      { return 0 }
-func (stuckSocket) Deflates() bool              { return false }
-func (stuckSocket) Close(protocol.Fault)        {}
+func (s stuckSocket) Send([][]byte) hub.Backlog           { <-s.release; return hub.Clear }
+func (stuckSocket) Backlog() hub.Backlog                  { return hub.Clear }
+func (stuckSocket) Stalled() time.Duration                { return 0 }
+func (stuckSocket) Deflates() bool                        { return false }
+func (stuckSocket) Close(protocol.Fault, hub.CloseReason) {}
 
 // TestOverloadIsNotPublished has a node that holds as much as it may.
 func TestOverloadIsNotPublished(t *testing.T) {

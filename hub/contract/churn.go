@@ -201,7 +201,7 @@ func (s *socket) Stalled() time.Duration { return 0 }
 func (s *socket) Deflates() bool { return false }
 
 // Close implements hub.Socket.
-func (s *socket) Close(protocol.Fault) {
+func (s *socket) Close(protocol.Fault, hub.CloseReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -474,7 +474,7 @@ func (s *auditSocket) Stalled() time.Duration { return 0 }
 func (s *auditSocket) Deflates() bool { return false }
 
 // Close implements hub.Socket.
-func (s *auditSocket) Close(protocol.Fault) { close(s.closed) }
+func (s *auditSocket) Close(protocol.Fault, hub.CloseReason) { close(s.closed) }
 
 func (s *auditSocket) read(payload []byte) {
 	e, err := protocol.ParseEvent(payload)

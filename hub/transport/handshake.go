@@ -3,7 +3,6 @@ package transport
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -156,8 +155,11 @@ func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	ahead, err := rw.Reader.Peek(rw.Reader.Buffered())
-	if err == nil {
-		ahead, err = appendBuffered(bytes.Clone(ahead), conn)
+	ahead = bytes.Clone(ahead)
+	if p := portOf(conn); err == nil && p != nil {
+		p.ahead, err = appendBuffered(nil, p.Conn)
+	} else if err == nil {
+		ahead, err = appendBuffered(ahead, conn)
 	}
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
@@ -173,11 +175,7 @@ func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
 // returned yet, as one that reads a proxy's header may. A read whose deadline has
 // passed returns that, and takes nothing from the socket.
 func appendBuffered(b []byte, conn net.Conn) ([]byte, error) {
-	switch conn.(type) {
-	case *net.TCPConn, *tls.Conn:
-		return b, nil
-	}
-	if tcpConn(conn) == nil {
+	if tcp := tcpConn(conn); tcp == nil || conn == net.Conn(tcp) {
 		return b, nil
 	}
 	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {

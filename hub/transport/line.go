@@ -7,6 +7,9 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 )
 
 // errWouldBlock is what a read answers when nothing is there. It is a net.Error
@@ -18,6 +21,13 @@ type wouldBlock struct{}
 func (wouldBlock) Error() string   { return "nothing to read" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
+
+// heldBuffers are for what a line holds.
+var heldBuffers = sync.Pool{New: func() any {
+	const records = 512 // what TLS adds to a chunk, and more
+	b := make([]byte, 0, outbox.ChunkSize+records)
+	return &b
+}}
 
 // line is the descriptor of one client's connection.
 //
@@ -33,7 +43,7 @@ func (wouldBlock) Temporary() bool { return true }
 //
 // A line without a descriptor from the start is opaque: it has a connection whose
 // calls block. That is so elsewhere than on Unix, and in tests over net.Pipe. Its
-// owner reads from conn, and its flusher writes what write has held back.
+// owner reads from conn, and its flusher writes what Write has held back.
 type line struct {
 	sync.Mutex
 	fd     int32 // -1 = none
@@ -41,10 +51,10 @@ type line struct {
 	opaque bool
 	half   bool // the writing side has been shut
 
-	conn   net.Conn // from the listener: owns the descriptor, and is closed with it
-	poller *poller  // nil: a goroutine reads
-	port   *port    // nil: no TLS
-	held   *[]byte  // taken by write and not sent; nil = nothing
+	conn   net.Conn    // from the listener: owns the descriptor, and is closed with it
+	poller *poller.Set // nil: a goroutine reads
+	port   *port       // nil: no TLS
+	held   *[]byte     // taken by Write and not sent; nil = nothing
 }
 
 type lineState uint8
@@ -57,13 +67,9 @@ const (
 
 // init sets up a line over a connection that an HTTP server has given up.
 func (l *line) init(conn net.Conn) {
-	l.conn = conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		if p, ok := secure.NetConn().(*port); ok {
-			conn, l.port = p.Conn, p
-		} else {
-			conn = nil // TLS that cannot be driven without blocking
-		}
+	l.conn, l.port = conn, portOf(conn)
+	if l.port != nil {
+		conn = l.port.Conn
 	}
 	l.fd = int32(rawDescriptor(conn))
 	if l.opaque = l.fd < 0; l.opaque {
@@ -74,10 +80,15 @@ func (l *line) init(conn net.Conn) {
 	}
 }
 
-// park has the poller watch the line for s. false: it cannot, and the caller
-// keeps the line. The lock is held.
+// park has the poller watch the line for s. false: it cannot, and from then on a
+// goroutine has to read. The lock is held.
 func (l *line) park(s *session) bool {
-	if l.fd < 0 || l.poller == nil || l.poller.arm(int(l.fd), s) != nil {
+	if l.fd < 0 || l.poller == nil {
+		return false
+	}
+	if l.poller.Arm(int(l.fd), s) != nil {
+		l.poller.Forget(int(l.fd))
+		l.poller = nil
 		return false
 	}
 	l.state = parked
@@ -104,7 +115,7 @@ func (l *line) close() bool {
 	}
 	l.state = closed
 	if l.fd >= 0 && l.poller != nil {
-		l.poller.forget(int(l.fd))
+		l.poller.Forget(int(l.fd))
 	}
 	l.fd = -1
 	if !l.opaque {
@@ -131,8 +142,8 @@ func (l *line) read(p []byte, first bool) (n int, more bool, err error) {
 	return n, false, err
 }
 
-// write implements sink. The lock is held.
-func (l *line) write(p []byte) (taken, sent int, err error) {
+// Write implements outbox.Sink. The lock is held.
+func (l *line) Write(p []byte) (taken, sent int, err error) {
 	switch {
 	case l.opaque:
 		return l.holdBack(p), 0, nil
@@ -145,8 +156,8 @@ func (l *line) write(p []byte) (taken, sent int, err error) {
 	return sent, sent, err
 }
 
-// pending implements sink.
-func (l *line) pending() int {
+// Pending implements outbox.Sink.
+func (l *line) Pending() int {
 	if l.held == nil {
 		return 0
 	}
@@ -158,8 +169,8 @@ func (l *line) holdBack(p []byte) int {
 	if l.held != nil || len(p) == 0 {
 		return 0
 	}
-	l.held = scratch.Get().(*[]byte)
-	*l.held = append((*l.held)[:0], p[:min(len(p), chunkSize)]...)
+	l.held = heldBuffers.Get().(*[]byte)
+	*l.held = append((*l.held)[:0], p[:min(len(p), outbox.ChunkSize)]...)
 	return len(*l.held)
 }
 
@@ -168,9 +179,9 @@ func (l *line) releaseHeld() {
 	if l.held == nil {
 		return
 	}
-	if cap(*l.held) <= 2*chunkSize {
+	if cap(*l.held) <= 2*outbox.ChunkSize {
 		*l.held = (*l.held)[:0]
-		scratch.Put(l.held)
+		heldBuffers.Put(l.held)
 	}
 	l.held = nil
 }
@@ -202,14 +213,16 @@ func (l *line) rawConn() (syscall.RawConn, error) {
 	return tcp.SyscallConn()
 }
 
-// tcpConn finds the TCP connection that conn is or wraps. A wrapper says so with a
-// method NetConn, as that of crypto/tls, and reads and writes nothing of its own
-// after the handshake.
+// tcpConn finds the TCP connection that conn is or wraps; nil for any other. A
+// wrapper says so with a method NetConn. It changes nothing of what is read or
+// written, but may have read ahead; see appendBuffered.
 func tcpConn(conn net.Conn) *net.TCPConn {
 	for {
 		switch c := conn.(type) {
 		case *net.TCPConn:
 			return c
+		case *tls.Conn: // changes all of it
+			return nil
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
 		default:

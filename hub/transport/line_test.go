@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"channels/hub"
+	"channels/hub/transport/poller"
 	"channels/protocol"
 )
 
@@ -17,16 +18,16 @@ import (
 const pong = "\x8a\x80\x01\x02\x03\x04"
 
 // newParked returns a parked session of a hub's and its peer.
-func newParked(t *testing.T, near, far net.Conn) (*session, *waiter) {
+func newParked(t *testing.T, near, far net.Conn) (*session, *poller.Waiter) {
 	t.Helper()
 	app := hub.DefaultApp()
 	h := hub.New(hub.Options{Apps: []hub.App{app}})
 	t.Cleanup(h.Close)
-	p, err := newPoller()
+	p, err := poller.NewSet()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.close)
+	t.Cleanup(p.Close)
 	tr := New(Options{Hub: h, GoroutineReaders: true}) // no readers: the test is one
 	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
 	s.line.poller = p
@@ -35,15 +36,15 @@ func newParked(t *testing.T, near, far net.Conn) (*session, *waiter) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, far) }() // greeted
 	s.start(nil)
-	w := p.newWaiter()
-	t.Cleanup(w.close)
+	w := p.NewWaiter()
+	t.Cleanup(w.Close)
 	return s, w
 }
 
 // awaitOne returns the one session that has something to read.
-func awaitOne(t *testing.T, w *waiter) *session {
+func awaitOne(t *testing.T, w *poller.Waiter) poller.Parked {
 	t.Helper()
-	batch, err := w.next(nil)
+	batch, err := w.Next(nil)
 	if err != nil || len(batch) != 1 {
 		t.Fatalf("%d sessions, %v; want one", len(batch), err)
 	}
@@ -59,24 +60,24 @@ func TestServingAllocatesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			near, far := pair(t)
 			s, events := newParked(t, near, far)
-			buf := make([]byte, readSize)
-			batch := make([]*session, 0, pollBatch)
+			buf := make([]byte, poller.ReadSize)
+			batch := make([]poller.Parked, 0, 32)
 			heard := s.client
 			allocs := testing.AllocsPerRun(100, func() {
 				if _, err := far.Write(sent); err != nil {
 					t.Fatal(err)
 				}
 				var err error
-				batch, err = events.next(batch[:0])
-				if err != nil || len(batch) != 1 || !batch[0].line.claim() {
+				batch, err = events.Next(batch[:0])
+				if err != nil || len(batch) != 1 || !batch[0].Claim() {
 					t.Fatalf("%d sessions, %v; want one that can be claimed", len(batch), err)
 				}
-				batch[0].serve(buf)
+				batch[0].Serve(buf)
 			})
 			if allocs != 0 {
 				t.Errorf("%v allocations, want none", allocs)
 			}
-			if heard == nil || s.ended {
+			if heard == nil || s.isOver() {
 				t.Error("the session is not open")
 			}
 		})
@@ -88,21 +89,21 @@ func TestLateEvents(t *testing.T) {
 	t.Run("meant for another", func(t *testing.T) {
 		near, far := pair(t)
 		s, events := newParked(t, near, far)
-		if !s.line.claim() {
+		if !s.Claim() {
 			t.Fatal("not claimed")
 		}
-		s.serve(make([]byte, readSize)) // nothing is there
+		s.Serve(make([]byte, poller.ReadSize)) // nothing is there
 		if _, err := io.WriteString(far, pong); err != nil {
 			t.Fatal(err)
 		}
-		if awaitOne(t, events) != s || !s.line.claim() {
+		if awaitOne(t, events) != s || !s.Claim() {
 			t.Fatal("want it parked again, and claimed")
 		}
 	})
 	t.Run("claimed by another", func(t *testing.T) {
 		near, far := pair(t)
 		s, _ := newParked(t, near, far)
-		if !s.line.claim() || s.line.claim() {
+		if !s.Claim() || s.Claim() {
 			t.Error("want it claimed once")
 		}
 	})
@@ -114,11 +115,8 @@ func TestLateEvents(t *testing.T) {
 		}
 		late := awaitOne(t, events)
 		s.finish(disconnected)
-		if late.line.claim() {
+		if late.Claim() {
 			t.Error("claimed after closing")
-		}
-		if batch := s.line.poller.waiting(events.events[:1], nil); len(batch) != 0 {
-			t.Error("the descriptor is still known as its own")
 		}
 		if err := s.transport.Wait(t.Context()); err != nil {
 			t.Error(err)
@@ -139,7 +137,7 @@ func TestClosedLine(t *testing.T) {
 		if n, _, err := s.line.read(make([]byte, 10), true); n != 0 || !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: read %d, %v", name, n, err)
 		}
-		if _, n, err := s.line.write([]byte("x")); n != 0 || !errors.Is(err, net.ErrClosed) {
+		if _, n, err := s.line.Write([]byte("x")); n != 0 || !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: wrote %d, %v", name, n, err)
 		}
 		if s.line.park(s) {
@@ -159,15 +157,15 @@ func TestOneEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 50 {
 				near, far := carrier(t)
-				s, events := newParked(t, near, far)
+				s, _ := newParked(t, near, far)
 				var all sync.WaitGroup
 				all.Go(func() { s.finish(disconnected) })
 				all.Go(func() { s.finish(disconnected) })
-				all.Go(func() { s.Close(protocol.Reconnect()) })
+				all.Go(func() { s.Close(protocol.Reconnect(), hub.Draining) })
 				all.Go(func() { s.Send([][]byte{[]byte("frame")}) })
 				all.Go(func() {
-					if s.line.claim() {
-						s.serve(make([]byte, readSize))
+					if s.Claim() {
+						s.Serve(make([]byte, poller.ReadSize))
 					}
 				})
 				all.Wait()
@@ -177,10 +175,6 @@ func TestOneEnd(t *testing.T) {
 				if n := s.transport.QueuedBytes(); n != 0 {
 					t.Fatalf("%d bytes queued", n)
 				}
-				if s.line.poller.session(0) == s {
-					t.Fatal("still in the poller")
-				}
-				_ = events
 			}
 		})
 	}
@@ -229,4 +223,22 @@ func (w *wrapper) Read(b []byte) (int, error) {
 func (w *wrapper) Close() error {
 	w.closed = true
 	return w.Conn.Close()
+}
+
+// TestPollerGone: a session that cannot be parked gets a goroutine.
+func TestPollerGone(t *testing.T) {
+	near, far := pair(t)
+	s, _ := newParked(t, near, far)
+	if !s.Claim() {
+		t.Fatal("not parked")
+	}
+	s.line.poller.Close()
+	s.Serve(make([]byte, poller.ReadSize))
+	if s.Claim() {
+		t.Error("parked in a poller that is closed")
+	}
+	_ = far.Close() // which the goroutine finds
+	if err := s.transport.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

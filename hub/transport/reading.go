@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/transport/poller"
 	"channels/protocol"
 )
 
@@ -13,12 +14,9 @@ import (
 // so that nobody holds buffers by sending in drops.
 const messageTimeout = 30 * time.Second
 
-// readSize is what is read from a socket at a time, in bytes.
-const readSize = 32 << 10
-
 // readBuffers are for sessions that are read outside the readers.
 var readBuffers = sync.Pool{New: func() any {
-	b := make([]byte, readSize)
+	b := make([]byte, poller.ReadSize)
 	return &b
 }}
 
@@ -47,7 +45,7 @@ func (s *session) resume() {
 		return
 	}
 	buf := readBuffers.Get().(*[]byte)
-	s.serve(*buf)
+	s.Serve(*buf)
 	readBuffers.Put(buf)
 }
 
@@ -63,9 +61,11 @@ func (s *session) park() {
 	}
 }
 
-// serve handles what has arrived on a session that the caller owns, and parks it
-// again. It does not wait for the client.
-func (s *session) serve(buf []byte) {
+// Claim implements poller.Parked.
+func (s *session) Claim() bool { return s.line.claim() }
+
+// Serve implements poller.Parked.
+func (s *session) Serve(buf []byte) {
 	for first, more := true, true; more; first = false {
 		var n int
 		var err error
@@ -89,8 +89,8 @@ func (s *session) read(buf []byte, first bool) (n int, more bool, err error) {
 	s.line.Lock()
 	defer s.line.Unlock()
 	n, more, err = s.line.read(buf, first)
-	if s.line.port != nil && s.line.pending() > 0 { // answers of TLS itself
-		s.settle(s.outbox.putHeld(&s.line))
+	if s.line.port != nil && s.line.Pending() > 0 { // answers of TLS itself
+		s.settle(s.outbox.PutHeld(&s.line))
 	}
 	if n > 0 {
 		n = s.heard(n)
@@ -176,9 +176,15 @@ func (s *session) consume(in []byte) bool {
 		ev, in = s.frames.Next(in)
 		switch ev.Kind {
 		case protocol.FrameText, protocol.FrameBinary:
-			if wait, text := s.message(ev); wait != nil {
+			wait, text := s.message(ev)
+			switch {
+			case wait == nil:
+			case s.line.poller == nil: // a goroutine reads for this session alone
+				s.waitForRoom(wait, text)
+			default:
 				s.sendPongs(pongs, newest)
-				return s.setAside(wait, text, in)
+				s.setAside(wait, text, in)
+				return false
 			}
 		case protocol.FramePing:
 			newest = len(pongs)
@@ -203,7 +209,7 @@ func (s *session) sendPongs(pongs []byte, newest int) {
 	}
 	s.line.Lock()
 	defer s.line.Unlock()
-	s.settle(s.outbox.sendPongs(pongs, newest, &s.line))
+	s.settle(s.outbox.SendPongs(pongs, newest, &s.line))
 }
 
 // message hands a message to the hub. With wait, the hub has no room, and text is
@@ -232,14 +238,9 @@ func (s *session) message(ev protocol.FrameEvent) (wait <-chan struct{}, text []
 	return wait, text
 }
 
-// setAside leaves a session, to whose worker the hub lets nothing through, and the
-// rest of what it has sent, to a goroutine, so that a reader of many does not
-// wait. A goroutine that reads for this session alone waits itself.
-func (s *session) setAside(wait <-chan struct{}, text, rest []byte) bool {
-	if s.line.poller == nil {
-		s.waitForRoom(wait, text)
-		return s.consume(rest)
-	}
+// setAside leaves a session whose worker has no room for its message, and the rest
+// of what it has sent, to a goroutine. So a reader of many does not wait.
+func (s *session) setAside(wait <-chan struct{}, text, rest []byte) {
 	rest = bytes.Clone(rest) // the buffer is the reader's
 	go func() {
 		s.waitForRoom(wait, text)
@@ -247,7 +248,6 @@ func (s *session) setAside(wait <-chan struct{}, text, rest []byte) bool {
 			s.resume()
 		}
 	}()
-	return false
 }
 
 // waitForRoom returns when the hub has taken the message.
@@ -323,8 +323,10 @@ func (s *session) expect(message bool) {
 
 // late ends the connection of a client that does not finish a message.
 func (s *session) late() {
-	s.fail(codePolicy, "A message was not finished within 30 seconds", hub.MessageTimeout)
+	s.fail(codePolicy, lateMessage, hub.MessageTimeout)
 }
+
+const lateMessage = "A message was not finished within 30 seconds"
 
 // codePolicy is RFC 6455's code for what no other one says.
 const codePolicy = 1008

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 	"channels/protocol"
 )
 
@@ -25,7 +27,7 @@ const CloseGrace = 3 * time.Second
 // says how the connection ended; that is reported once.
 type session struct {
 	line   line // its lock guards the fields up to the blank line
-	outbox outbox
+	outbox outbox.Outbox
 	timer  *time.Timer // of a message that has begun, or of closing; nil = none
 	client *hub.Conn   // nil before and unless the hub has accepted the client
 	ended  bool        // reported; not open any more
@@ -38,7 +40,10 @@ type session struct {
 	app       *hub.App // nil for a client that no app was found for
 }
 
-var _ hub.Socket = (*session)(nil)
+var (
+	_ hub.Socket    = (*session)(nil)
+	_ poller.Parked = (*session)(nil)
+)
 
 func (t *Transport) newSession(conn net.Conn, app *hub.App, greeting []byte, deflate bool) *session {
 	s := &session{
@@ -46,13 +51,13 @@ func (t *Transport) newSession(conn net.Conn, app *hub.App, greeting []byte, def
 		app:       app,
 		deflates:  deflate,
 		frames:    protocol.NewFrameReader(readLimit(app), deflate),
-		outbox:    outbox{limits: &t.limits},
+		outbox:    outbox.New(&t.limits),
 	}
 	s.line.init(conn)
 	if !s.line.opaque {
-		s.line.poller = t.readers.get()
+		s.line.poller = t.readers.Get()
 	}
-	s.outbox.greet(greeting)
+	s.outbox.Greet(greeting)
 	t.sessions.Add(1)
 	return s
 }
@@ -61,8 +66,8 @@ func (t *Transport) newSession(conn net.Conn, app *hub.App, greeting []byte, def
 func (s *session) Send(frames [][]byte) hub.Backlog {
 	s.line.Lock()
 	defer s.line.Unlock()
-	s.settle(s.outbox.send(frames, &s.line))
-	if s.outbox.queue == nil {
+	s.settle(s.outbox.Send(frames, &s.line))
+	if s.outbox.Empty() {
 		return hub.Clear
 	}
 	return s.judge()
@@ -72,7 +77,7 @@ func (s *session) Send(frames [][]byte) hub.Backlog {
 func (s *session) Backlog() hub.Backlog {
 	s.line.Lock()
 	defer s.line.Unlock()
-	if s.outbox.queue == nil {
+	if s.outbox.Empty() {
 		return hub.Clear
 	}
 	return s.judge()
@@ -82,10 +87,10 @@ func (s *session) Backlog() hub.Backlog {
 // stuck it makes an attempt to write: the one that was paused may have been this
 // process. The lock is held.
 func (s *session) judge() hub.Backlog {
-	b := s.outbox.backlog(time.Now())
+	b := s.outbox.Backlog(time.Now())
 	if b == hub.Stuck {
-		s.settle(s.outbox.advance(&s.line))
-		b = s.outbox.backlog(time.Now())
+		s.settle(s.outbox.Advance(&s.line))
+		b = s.outbox.Backlog(time.Now())
 	}
 	return b
 }
@@ -94,18 +99,18 @@ func (s *session) judge() hub.Backlog {
 func (s *session) Stalled() time.Duration {
 	s.line.Lock()
 	defer s.line.Unlock()
-	if s.outbox.queue == nil {
+	if s.outbox.Empty() {
 		return 0
 	}
-	return s.outbox.stalled(time.Now())
+	return s.outbox.Stalled(time.Now())
 }
 
 // Deflates implements hub.Socket.
 func (s *session) Deflates() bool { return s.deflates }
 
 // Close implements hub.Socket.
-func (s *session) Close(f protocol.Fault) {
-	s.closeWith(hub.End{Code: f.Code, Reason: hub.CloseReason(f.Message)}, lastFrames(f))
+func (s *session) Close(f protocol.Fault, reason hub.CloseReason) {
+	s.closeWith(hub.End{Code: f.Code, Reason: reason}, lastFrames(f))
 }
 
 // lastFrames are what a client is sent before the connection is closed.
@@ -124,7 +129,7 @@ func (s *session) closeWith(e hub.End, last [][]byte) bool {
 	first := !s.ended
 	if first {
 		s.ended = true
-		s.settle(s.outbox.close(last, &s.line))
+		s.settle(s.outbox.Close(last, &s.line))
 		s.setTimer(CloseGrace, func() { s.finish(e) })
 	}
 	s.line.Unlock()
@@ -140,7 +145,7 @@ func (s *session) finish(e hub.End) {
 	last := s.line.close()
 	first := !s.ended
 	s.ended = true
-	s.outbox.release()
+	s.outbox.Release()
 	s.stopTimer()
 	client := s.client
 	s.line.Unlock()
@@ -206,14 +211,14 @@ func (s *session) stopTimer() {
 // The lock is held.
 func (s *session) settle(err error) {
 	if err != nil {
-		s.outbox.release()
+		s.outbox.Release()
 		s.line.sever()
 		return
 	}
-	if s.outbox.state == closing && s.outbox.queue == nil {
+	if s.outbox.Closing() && s.outbox.Empty() {
 		s.endWriting()
 	}
-	if s.outbox.startFlusher() {
+	if s.outbox.StartFlusher() {
 		go s.flush()
 	}
 }
@@ -222,7 +227,7 @@ func (s *session) settle(err error) {
 func (s *session) endWriting() {
 	if p := s.line.port; p != nil && !s.line.half {
 		p.sayGoodbye()
-		if _, _, err := s.line.write(nil); err != nil || s.line.pending() > 0 {
+		if _, _, err := s.line.Write(nil); err != nil || s.line.Pending() > 0 {
 			return // the peer has stopped reading; CloseGrace ends this
 		}
 	}
@@ -251,8 +256,8 @@ func (s *session) flush() {
 func (s *session) flushNow() bool {
 	s.line.Lock()
 	defer s.line.Unlock()
-	s.settle(s.outbox.advance(&s.line))
-	return s.outbox.endFlusher()
+	s.settle(s.outbox.Advance(&s.line))
+	return s.outbox.EndFlusher()
 }
 
 // flushOpaque writes what the line has held back, without the lock.
@@ -264,7 +269,7 @@ func (s *session) flushOpaque() {
 		}
 		s.line.Lock()
 		s.line.releaseHeld()
-		s.outbox.progressed()
+		s.outbox.Progressed()
 		s.line.Unlock()
 	}
 	if half, ok := s.line.conn.(interface{ CloseWrite() error }); ok && s.isClosing() {
@@ -276,7 +281,7 @@ func (s *session) flushOpaque() {
 func (s *session) isClosing() bool {
 	s.line.Lock()
 	defer s.line.Unlock()
-	return s.outbox.state == closing
+	return s.outbox.Closing()
 }
 
 // disconnected is the end of a connection without a close frame.

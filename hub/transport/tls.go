@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"channels/hub/transport/outbox"
 )
 
 // NewTLSListener returns a listener whose connections speak TLS, which a Transport
@@ -46,15 +48,33 @@ type port struct {
 	net.Conn // from the inner listener; the line closes it
 	records  *tls.Conn
 
-	line    *line // nil until a line has adopted the port
-	read    int   // bytes in this turn
-	drained bool  // the kernel had less than was asked for
+	line    *line  // nil until a line has adopted the port
+	ahead   []byte // what a wrapper in Conn had read ahead by then
+	read    int    // bytes in this turn
+	drained bool   // the kernel had less than was asked for
+}
+
+// portOf returns the port under a connection of a TLS listener of ours; nil for any
+// other connection.
+func portOf(conn net.Conn) *port {
+	if secure, ok := conn.(*tls.Conn); ok {
+		p, _ := secure.NetConn().(*port)
+		return p
+	}
+	return nil
 }
 
 // Read implements net.Conn.
 func (p *port) Read(b []byte) (int, error) {
 	if p.line == nil {
 		return p.Conn.Read(b)
+	}
+	if len(p.ahead) > 0 {
+		n := copy(b, p.ahead)
+		if p.ahead = p.ahead[n:]; len(p.ahead) == 0 {
+			p.ahead = nil
+		}
+		return n, nil
 	}
 	if p.drained || p.read > turnBytes {
 		return 0, errWouldBlock
@@ -74,7 +94,7 @@ func (p *port) Write(b []byte) (int, error) {
 		return p.Conn.Write(b)
 	}
 	if p.line.held == nil {
-		p.line.held = scratch.Get().(*[]byte)
+		p.line.held = heldBuffers.Get().(*[]byte)
 	}
 	*p.line.held = append(*p.line.held, b...)
 	return len(b), nil
@@ -96,7 +116,7 @@ func (p *port) readRecord(b []byte, first bool) (int, error) {
 	return 0, err
 }
 
-// writeRecords is line.write: it encrypts a chunk at a time, for as long as the
+// writeRecords is Write of a line: it encrypts a chunk at a time, for as long as the
 // kernel takes what that makes.
 func (p *port) writeRecords(b []byte) (taken, sent int, err error) {
 	for {
@@ -105,7 +125,7 @@ func (p *port) writeRecords(b []byte) (taken, sent int, err error) {
 		if err != nil || p.line.held != nil || taken == len(b) {
 			return taken, sent, err
 		}
-		chunk := b[taken:min(len(b), taken+chunkSize)]
+		chunk := b[taken:min(len(b), taken+outbox.ChunkSize)]
 		if _, err := p.records.Write(chunk); err != nil {
 			return taken, sent, err
 		}

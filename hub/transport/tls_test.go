@@ -7,13 +7,16 @@ import (
 	"crypto/tls"
 	"io"
 	"testing"
+
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 )
 
 // readAll reads records until nothing is there, as a reader does.
 func readAll(t *testing.T, s *session) []byte {
 	t.Helper()
 	var got []byte
-	buf := make([]byte, readSize)
+	buf := make([]byte, poller.ReadSize)
 	for first := true; ; first = false {
 		n, _, err := s.line.read(buf, first)
 		got = append(got, buf[:n]...)
@@ -96,12 +99,38 @@ func TestTLSWriteToASlowPeer(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789a"), 1<<20)
 	s.Send([][]byte{sent})
 	s.line.Lock()
-	if s.outbox.queue == nil || s.line.pending() > chunkSize+1024 {
-		t.Errorf("%d bytes of ciphertext wait, want a chunk at most, and the rest in the queue", s.line.pending())
+	if s.outbox.Empty() || s.line.Pending() > outbox.ChunkSize+1024 {
+		t.Errorf("%d bytes of ciphertext wait, want a chunk at most, and the rest in the queue", s.line.Pending())
 	}
 	s.line.Unlock()
 	got, err := io.ReadAll(io.LimitReader(far, int64(len(sent))))
 	if err != nil || !bytes.Equal(got, sent) {
 		t.Errorf("%d bytes, %v; as they were sent: %t", len(got), err, bytes.Equal(got, sent))
+	}
+}
+
+// TestTLSBehindAWrapper: what a wrapper of the TCP connection has read ahead comes
+// first.
+func TestTLSBehindAWrapper(t *testing.T) {
+	near, far, cut := securePairCut(t)
+	cut.cutting = true
+	if _, err := far.Write([]byte("ahead, on the wire")); err != nil {
+		t.Fatal(err)
+	}
+	const ahead = 7 // bytes of the record
+	p := portOf(near)
+	p.ahead = bytes.Clone(cut.kept[:ahead])
+	cut.kept = cut.kept[ahead:]
+	s := newTestSession(near)
+	s.line.Lock()
+	defer s.line.Unlock()
+	var got []byte
+	for cut.passOn(t, 100) {
+	}
+	for len(got) == 0 {
+		got = readAll(t, s)
+	}
+	if string(got) != "ahead, on the wire" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/transport/outbox"
+	"channels/hub/transport/poller"
 )
 
 // Options configure a Transport. Zero values take the defaults named.
@@ -29,8 +31,8 @@ type Options struct {
 type Transport struct {
 	hub     *hub.Hub
 	log     *slog.Logger
-	limits  limits
-	readers readers
+	limits  outbox.Limits
+	readers poller.Readers
 
 	sessions atomic.Int64 // connections that are not closed yet
 }
@@ -38,23 +40,23 @@ type Transport struct {
 // New returns a Transport for a running hub; Close ends it.
 func New(o Options) *Transport {
 	t := &Transport{hub: o.Hub, log: o.Log}
-	t.limits.perConn, t.limits.node = o.QueueBytes, o.NodeQueueBytes
-	if t.limits.perConn <= 0 {
-		t.limits.perConn = 1 << 20
+	t.limits.PerConn, t.limits.Node = o.QueueBytes, o.NodeQueueBytes
+	if t.limits.PerConn <= 0 {
+		t.limits.PerConn = 1 << 20
 	}
-	if t.limits.node <= 0 {
-		t.limits.node = 512 << 20
+	if t.limits.Node <= 0 {
+		t.limits.Node = 512 << 20
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.readers.off = o.GoroutineReaders
-	t.readers.log = t.log
+	t.readers.Off = o.GoroutineReaders
+	t.readers.Log = t.log
 	return t
 }
 
 // QueuedBytes returns how many bytes are queued for clients.
-func (t *Transport) QueuedBytes() int64 { return t.limits.used.Load() }
+func (t *Transport) QueuedBytes() int64 { return t.limits.Used() }
 
 // Sessions returns the number of connections that are not closed yet, also of
 // those that the hub has refused.
@@ -74,4 +76,4 @@ func (t *Transport) Wait(ctx context.Context) error {
 }
 
 // Close stops reading. It is called when there are no connections; see Wait.
-func (t *Transport) Close() { t.readers.close() }
+func (t *Transport) Close() { t.readers.Close() }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+
+	"channels/hub/transport/outbox"
 )
 
 // drained is a session whose peer reads all it gets.
@@ -40,7 +42,7 @@ func newDrained(tb testing.TB, near, far net.Conn) *drained {
 func newTestSession(near net.Conn) *session {
 	t := New(Options{GoroutineReaders: true})
 	s := t.newSession(near, nil, nil, false)
-	s.outbox = outbox{limits: &t.limits} // nobody is greeted
+	s.outbox = outbox.New(&t.limits) // nobody is greeted
 	return s
 }
 

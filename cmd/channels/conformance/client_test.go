@@ -70,6 +70,9 @@ type client struct {
 
 	SocketID string
 
+	kind       kind
+	extensions string // that the server has accepted
+
 	frames chan frame
 	ended  error // why reading ended; set before frames is closed
 }
@@ -90,11 +93,8 @@ func dial(t testing.TB, s *server, path string, headers ...string) *client {
 	if err != nil {
 		t.Fatalf("upgrade at %s: %v (response %+v)", path, err, res)
 	}
-	if accepted := res.Header.Get("Sec-WebSocket-Extensions"); s.kind.compressed && !strings.Contains(accepted, "permessage-deflate") {
-		t.Fatalf("upgrade at %s: compression was offered, and the answer has extensions %q", path, accepted)
-	}
 	conn.SetReadLimit(4 << 20)
-	c := &client{t: t, conn: conn, frames: make(chan frame, 10_000)}
+	c := &client{t: t, conn: conn, kind: s.kind, extensions: res.Header.Get("Sec-WebSocket-Extensions"), frames: make(chan frame, 10_000)}
 	go c.read()
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	return c
@@ -139,6 +139,9 @@ func (c *client) awaitEstablished() {
 		c.t.Fatalf("connection_established: got %s, want a socket_id of digits.digits and a positive activity_timeout", f.Raw)
 	}
 	c.SocketID = data.SocketID
+	if c.kind.compressed && !strings.Contains(c.extensions, "permessage-deflate") {
+		c.t.Fatalf("compression was offered, and the answer has extensions %q", c.extensions)
+	}
 }
 
 // send writes one text frame as it stands.

@@ -93,6 +93,9 @@ func TestStalledReader(t *testing.T) {
 			l.read(t, 99)
 			stalled := joinedWire(t, s)
 			stalled.extend(2 * time.Minute)
+			if err := stalled.tcp.SetReadBuffer(64 << 10); err != nil {
+				t.Fatal(err)
+			}
 			l.publish()
 			awaitSubscribers(t, s, room, 99)
 			stalled.expectSlowConsumer()

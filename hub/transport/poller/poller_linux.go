@@ -1,6 +1,6 @@
 //go:build !goroutinereaders
 
-package transport
+package poller
 
 import (
 	"errors"
@@ -15,35 +15,35 @@ import (
 	"channels/hub/scheduling"
 )
 
-// poller is an epoll set in which idle sockets wait without a goroutine. Each
+// Set is an epoll set in which idle sockets wait without a goroutine. Each
 // is armed for one event (EPOLLONESHOT), so that only one reader serves it, and
 // armed again when it is parked again.
-type poller struct {
+type Set struct {
 	set    *os.File        // the epoll set, which the Go runtime waits for
 	wait   syscall.RawConn // of set
 	fd     int             // of set
-	shards [pollShards]pollShard
+	shards [shardCount]shard
 }
 
-// pollShards is how many locks the table of sessions has, so that readers rarely
+// shardCount is how many locks the table of who waits has, so that readers rarely
 // wait for each other.
-const pollShards = 64
+const shardCount = 64
 
-// pollShard is a part of the table: the descriptors that are its index, modulo
-// pollShards.
-type pollShard struct {
-	mu       sync.Mutex
-	closed   bool       // with the epoll set
-	sessions []*session // by descriptor divided by pollShards; nil = none
-	_        [24]byte   // one line of the processor's cache for each
+// shard is a part of the table: the descriptors that are its index, modulo
+// shardCount.
+type shard struct {
+	mu     sync.Mutex
+	closed bool     // with the epoll set
+	parked []Parked // by descriptor divided by shardCount; nil = none
+	_      [24]byte // one line of the processor's cache for each
 }
 
 // interest is what a parked socket waits for, once.
 const interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT
 
-// newPoller opens an epoll set. It does not block a thread: a set is readable
+// NewSet opens an epoll set. It does not block a thread: a set is readable
 // while it has events, so the runtime waits for it as it waits for sockets.
-func newPoller() (*poller, error) {
+func NewSet() (*Set, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll set: %w", err)
@@ -58,11 +58,11 @@ func newPoller() (*poller, error) {
 		_ = set.Close()
 		return nil, fmt.Errorf("epoll set: %w", err)
 	}
-	return &poller{set: set, wait: wait, fd: fd}, nil
+	return &Set{set: set, wait: wait, fd: fd}, nil
 }
 
-// close ends the readers that wait. Sockets in the set are not touched.
-func (p *poller) close() {
+// Close ends the readers that wait. Sockets in the set are not touched.
+func (p *Set) Close() {
 	for i := range p.shards {
 		shard := &p.shards[i]
 		shard.mu.Lock()
@@ -72,13 +72,13 @@ func (p *poller) close() {
 	_ = p.set.Close()
 }
 
-func (p *poller) shard(fd int) (*pollShard, int) {
-	return &p.shards[fd%pollShards], fd / pollShards
+func (p *Set) shard(fd int) (*shard, int) {
+	return &p.shards[fd%shardCount], fd / shardCount
 }
 
-// arm has the socket's next event reported. The caller holds the line's lock, so
-// fd stays open; the shard's lock keeps the epoll set open.
-func (p *poller) arm(fd int, s *session) error {
+// Arm has the socket's next event reported. The caller holds the lock under which
+// fd is closed, so it stays open; the shard's lock keeps the epoll set open.
+func (p *Set) Arm(fd int, s Parked) error {
 	shard, at := p.shard(fd)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -94,46 +94,46 @@ func (p *poller) arm(fd int, s *session) error {
 }
 
 // enter notes whose the descriptor is, and says whether that is new.
-func (shard *pollShard) enter(at int, s *session) bool {
-	if at >= len(shard.sessions) {
-		shard.sessions = append(shard.sessions, make([]*session, at+1-len(shard.sessions))...)
+func (shard *shard) enter(at int, s Parked) bool {
+	if at >= len(shard.parked) {
+		shard.parked = append(shard.parked, make([]Parked, at+1-len(shard.parked))...)
 	}
-	if shard.sessions[at] == s {
+	if shard.parked[at] == s {
 		return false
 	}
-	shard.sessions[at] = s
+	shard.parked[at] = s
 	return true
 }
 
-// forget is for a descriptor that is about to be closed, which takes it out of
+// Forget is for a descriptor that is about to be closed, which takes it out of
 // the set.
-func (p *poller) forget(fd int) {
+func (p *Set) Forget(fd int) {
 	shard, at := p.shard(fd)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if at < len(shard.sessions) {
-		shard.sessions[at] = nil
+	if at < len(shard.parked) {
+		shard.parked[at] = nil
 	}
 }
 
-// session returns whose the descriptor is; nil = nobody's.
-func (p *poller) session(fd int) *session {
+// whose returns whose the descriptor is; nil = nobody's.
+func (p *Set) whose(fd int) Parked {
 	shard, at := p.shard(fd)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if at >= len(shard.sessions) {
+	if at >= len(shard.parked) {
 		return nil
 	}
-	return shard.sessions[at]
+	return shard.parked[at]
 }
 
 // turn is how long a reader goes on before it lets others go first.
 const turn = time.Millisecond
 
-// waiter is a reader's way to wait for events. It is made once for a reader: poll
+// Waiter is a reader's way to wait for events. It is made once for a reader: poll
 // would be allocated anew for each call.
-type waiter struct {
-	poller *poller
+type Waiter struct {
+	poller *Set
 	others *scheduling.Yielder
 	since  time.Time // of the reader's turn
 	events [pollBatch]unix.EpollEvent
@@ -143,8 +143,9 @@ type waiter struct {
 	poll   func(set uintptr) bool
 }
 
-func (p *poller) newWaiter() *waiter {
-	w := &waiter{poller: p, others: scheduling.NewYielder()}
+// NewWaiter returns a waiter for one goroutine.
+func (p *Set) NewWaiter() *Waiter {
+	w := &Waiter{poller: p, others: scheduling.NewYielder()}
 	w.poll = func(set uintptr) bool {
 		w.looks++
 		w.found, w.failed = unix.EpollWait(int(set), w.events[:], 0)
@@ -153,12 +154,13 @@ func (p *poller) newWaiter() *waiter {
 	return w
 }
 
-func (w *waiter) close() { w.others.Close() }
+// Close releases what the waiter holds beside the set.
+func (w *Waiter) Close() { w.others.Close() }
 
-// next waits for events and appends the sessions they are for. One may be wrong:
+// Next waits for events and appends those they are for. One may be wrong:
 // the event was for a descriptor that has been closed and reused since then. It
 // finds nothing to read, or what is its own.
-func (w *waiter) next(batch []*session) ([]*session, error) {
+func (w *Waiter) Next(batch []Parked) ([]Parked, error) {
 	if time.Since(w.since) > turn {
 		if err := w.others.Yield(); err != nil {
 			return nil, err
@@ -179,10 +181,10 @@ func (w *waiter) next(batch []*session) ([]*session, error) {
 	return w.poller.waiting(w.events[:w.found], batch), nil
 }
 
-// waiting appends the sessions that events are for.
-func (p *poller) waiting(events []unix.EpollEvent, batch []*session) []*session {
+// waiting appends those that events are for.
+func (p *Set) waiting(events []unix.EpollEvent, batch []Parked) []Parked {
 	for _, event := range events {
-		if s := p.session(int(event.Fd)); s != nil {
+		if s := p.whose(int(event.Fd)); s != nil {
 			batch = append(batch, s)
 		}
 	}

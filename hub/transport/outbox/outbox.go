@@ -1,4 +1,6 @@
-package transport
+// Package outbox is what one client is to get: a queue with bounds, which writes
+// what the client takes and judges how far it is behind.
+package outbox
 
 import (
 	"sync"
@@ -14,37 +16,37 @@ const (
 	perFrame = 24
 
 	// stuckAfter is how long a client over its bound may take nothing.
-	stuckAfter = time.Second
+	stuckAfter = 5 * time.Second
 
-	// chunkSize is how many bytes of small frames are put together for one write.
+	// ChunkSize is how many bytes of small frames are put together for one write.
 	// It is also the most that a TLS record carries.
-	chunkSize = 16 << 10
+	ChunkSize = 16 << 10
 )
 
 // scratch holds buffers in which frames are put together for one write.
 var scratch = sync.Pool{New: func() any {
-	b := make([]byte, 0, chunkSize)
+	b := make([]byte, 0, ChunkSize)
 	return &b
 }}
 
-// limits bound what is queued for clients.
-type limits struct {
-	perConn int          // bytes for one client
-	node    int64        // bytes for all of them together
-	used    atomic.Int64 // of node
+// Limits bound what is queued for clients.
+type Limits struct {
+	PerConn int          // bytes for one client
+	Node    int64        // bytes for all of them together
+	used    atomic.Int64 // of Node
 }
 
-// sink is what an outbox writes to. Its calls do not block.
-type sink interface {
-	// write takes bytes from the front of p and returns how many, and how many
+// Sink is what an outbox writes to. Its calls do not block.
+type Sink interface {
+	// Write takes bytes from the front of p and returns how many, and how many
 	// bytes it has passed on meanwhile. After it has taken fewer than all of them,
 	// the client has to read before it takes more.
-	write(p []byte) (taken, sent int, err error)
-	// pending returns how many bytes it has taken and not passed on.
-	pending() int
+	Write(p []byte) (taken, sent int, err error)
+	// Pending returns how many bytes it has taken and not passed on.
+	Pending() int
 }
 
-// outbox is what one client is to get, in order.
+// Outbox is what one client is to get, in order.
 //
 //	State    What waits                                    A frame that is sent
 //	fresh    the greeting                                  goes out behind it, in the same write
@@ -54,21 +56,21 @@ type sink interface {
 //	broken   nothing                                       is dropped
 //
 // An outbox leaves fresh with the first frame, and goes to and fro between clear
-// and waiting. close leads to closing, release leads to broken, both from
-// anywhere. No frame is refused: backlog says when the caller should stop.
+// and waiting. Close leads to closing, Release leads to broken, both from
+// anywhere. No frame is refused: Backlog says when the caller should stop.
 //
-// The lock of the session's line guards it.
-type outbox struct {
-	limits   *limits
+// Its owner guards it with a lock.
+type Outbox struct {
+	limits   *Limits
 	queue    *queue // nil when nothing waits
-	state    outboxState
+	state    state
 	flushing bool // a flusher runs; there is one at most
 }
 
-type outboxState uint8
+type state uint8
 
 const (
-	accepting outboxState = iota // fresh, clear or waiting
+	accepting state = iota // fresh, clear or waiting
 	closing
 	broken
 )
@@ -86,24 +88,36 @@ type queue struct {
 	fresh bool // no attempt to write has been made
 }
 
-// greet puts the greeting into a new outbox. It goes out with the first frame.
-func (o *outbox) greet(greeting []byte) {
+// New returns an outbox that is clear.
+func New(l *Limits) Outbox { return Outbox{limits: l} }
+
+// Used returns the bytes that are queued for all clients together.
+func (l *Limits) Used() int64 { return l.used.Load() }
+
+// Empty says that nothing waits.
+func (o *Outbox) Empty() bool { return o.queue == nil }
+
+// Closing says that nothing but the last frames goes out.
+func (o *Outbox) Closing() bool { return o.state == closing }
+
+// Greet puts the greeting into a new outbox. It goes out with the first frame.
+func (o *Outbox) Greet(greeting []byte) {
 	o.queue = &queue{begun: greeting, fresh: true, since: time.Now()}
 	o.charge(len(greeting) + perFrame)
 }
 
-// send writes or queues frames.
-func (o *outbox) send(frames [][]byte, to sink) error {
+// Send writes or queues frames.
+func (o *Outbox) Send(frames [][]byte, to Sink) error {
 	if o.state != accepting {
 		return nil
 	}
 	return o.put(frames, to)
 }
 
-// sendPongs writes or queues pongs in one piece, the newest of which starts at
+// SendPongs writes or queues pongs in one piece, the newest of which starts at
 // newest. While the queue is over its bound only the newest of all waits, so that
 // pings do not fill it.
-func (o *outbox) sendPongs(pongs []byte, newest int, to sink) error {
+func (o *Outbox) SendPongs(pongs []byte, newest int, to Sink) error {
 	if o.state != accepting {
 		return nil
 	}
@@ -114,9 +128,9 @@ func (o *outbox) sendPongs(pongs []byte, newest int, to sink) error {
 	return o.put([][]byte{pongs}, to)
 }
 
-// close drops what waits, but for a frame that has begun, and makes last the end
+// Close drops what waits, but for a frame that has begun, and makes last the end
 // of what goes out.
-func (o *outbox) close(last [][]byte, to sink) error {
+func (o *Outbox) Close(last [][]byte, to Sink) error {
 	if o.state != accepting {
 		return nil
 	}
@@ -130,8 +144,8 @@ func (o *outbox) close(last [][]byte, to sink) error {
 	return o.put(last, to)
 }
 
-// release drops everything, since nothing can be written any more.
-func (o *outbox) release() {
+// Release drops everything, since nothing can be written any more.
+func (o *Outbox) Release() {
 	o.state = broken
 	if o.queue != nil {
 		o.charge(-o.queue.cost)
@@ -139,23 +153,23 @@ func (o *outbox) release() {
 	}
 }
 
-// putHeld attempts to write what the sink holds of its own accord.
-func (o *outbox) putHeld(to sink) error {
+// PutHeld attempts to write what the sink holds of its own accord.
+func (o *Outbox) PutHeld(to Sink) error {
 	if o.state == broken {
 		return nil
 	}
 	if o.queue == nil {
 		o.queue = &queue{since: time.Now()}
-		o.hold(to.pending())
+		o.hold(to.Pending())
 	}
-	return o.advance(to)
+	return o.Advance(to)
 }
 
 // put writes frames when nothing waits, and queues what is left of them.
-func (o *outbox) put(frames [][]byte, to sink) error {
+func (o *Outbox) put(frames [][]byte, to Sink) error {
 	if o.queue == nil {
 		rest, begun, err := writeNow(frames, to)
-		held := to.pending()
+		held := to.Pending()
 		if err != nil || len(rest) == 0 && len(begun) == 0 && held == 0 {
 			return err
 		}
@@ -170,12 +184,12 @@ func (o *outbox) put(frames [][]byte, to sink) error {
 	o.append(frames)
 	if o.queue.fresh {
 		o.queue.fresh = false
-		return o.advance(to)
+		return o.Advance(to)
 	}
 	return nil
 }
 
-func (o *outbox) append(frames [][]byte) {
+func (o *Outbox) append(frames [][]byte) {
 	q := o.queue
 	cost := 0
 	for _, frame := range frames {
@@ -186,13 +200,13 @@ func (o *outbox) append(frames [][]byte) {
 }
 
 // charge counts what the queue costs more than before, or less.
-func (o *outbox) charge(cost int) {
+func (o *Outbox) charge(cost int) {
 	o.queue.cost += cost
 	o.limits.used.Add(int64(cost))
 }
 
 // hold counts what the sink has taken and not passed on.
-func (o *outbox) hold(held int) {
+func (o *Outbox) hold(held int) {
 	if change := held - o.queue.held; change != 0 {
 		o.charge(change)
 		o.queue.held = held
@@ -201,7 +215,7 @@ func (o *outbox) hold(held int) {
 
 // writeNow makes one attempt to write frames. It returns what is left: whole
 // frames, and the rest of the one before them.
-func writeNow(frames [][]byte, to sink) (rest [][]byte, begun []byte, err error) {
+func writeNow(frames [][]byte, to Sink) (rest [][]byte, begun []byte, err error) {
 	var space []byte
 	if len(frames) > 1 {
 		buf := scratch.Get().(*[]byte)
@@ -210,12 +224,12 @@ func writeNow(frames [][]byte, to sink) (rest [][]byte, begun []byte, err error)
 	}
 	for len(frames) > 0 {
 		chunk := gather(space, nil, frames)
-		taken, _, err := to.write(chunk)
+		taken, _, err := to.Write(chunk)
 		if err != nil {
 			return nil, nil, err
 		}
 		frames, begun = skip(frames, taken)
-		if taken < len(chunk) || to.pending() > 0 {
+		if taken < len(chunk) || to.Pending() > 0 {
 			return frames, begun, nil
 		}
 	}
@@ -257,8 +271,8 @@ func skip(frames [][]byte, n int) (rest [][]byte, begun []byte) {
 	return frames[1:], frames[0][n:]
 }
 
-// advance writes what waits, as far as the client takes it.
-func (o *outbox) advance(to sink) error {
+// Advance writes what waits, as far as the client takes it.
+func (o *Outbox) Advance(to Sink) error {
 	if o.queue == nil {
 		return nil
 	}
@@ -272,12 +286,12 @@ func (o *outbox) advance(to sink) error {
 			o.append([][]byte{pong})
 		}
 		chunk := gather((*buf)[:0], q.begun, q.frames)
-		if len(chunk) == 0 && to.pending() == 0 {
+		if len(chunk) == 0 && to.Pending() == 0 {
 			o.hold(0)
 			o.queue = nil
 			return nil
 		}
-		taken, sent, err := to.write(chunk)
+		taken, sent, err := to.Write(chunk)
 		if err != nil {
 			return err
 		}
@@ -285,15 +299,15 @@ func (o *outbox) advance(to sink) error {
 			q.since = time.Now()
 		}
 		o.take(taken)
-		o.hold(to.pending())
-		if taken < len(chunk) || to.pending() > 0 {
+		o.hold(to.Pending())
+		if taken < len(chunk) || to.Pending() > 0 {
 			return nil
 		}
 	}
 }
 
 // take removes n bytes from the front of the queue.
-func (o *outbox) take(n int) {
+func (o *Outbox) take(n int) {
 	q := o.queue
 	freed := n
 	if len(q.begun) > 0 {
@@ -317,7 +331,7 @@ func (o *outbox) take(n int) {
 
 // overBound says whether more waits than should. The frame that is being written
 // does not count, however large it is.
-func (o *outbox) overBound() bool {
+func (o *Outbox) overBound() bool {
 	q := o.queue
 	if q == nil || q.fresh {
 		return false
@@ -327,11 +341,11 @@ func (o *outbox) overBound() bool {
 		front = len(q.frames[0])
 	}
 	behind := q.cost - front - perFrame - q.held
-	return behind > o.limits.perConn || o.limits.used.Load() > o.limits.node
+	return behind > o.limits.PerConn || o.limits.used.Load() > o.limits.Node
 }
 
-// backlog judges how far the client is behind.
-func (o *outbox) backlog(now time.Time) hub.Backlog {
+// Backlog judges how far the client is behind.
+func (o *Outbox) Backlog(now time.Time) hub.Backlog {
 	switch {
 	case !o.overBound():
 		return hub.Clear
@@ -341,18 +355,18 @@ func (o *outbox) backlog(now time.Time) hub.Backlog {
 	return hub.Stuck
 }
 
-// stalled returns how long something has been waiting while the client took
+// Stalled returns how long something has been waiting while the client took
 // nothing; 0 = nothing waits.
-func (o *outbox) stalled(now time.Time) time.Duration {
+func (o *Outbox) Stalled(now time.Time) time.Duration {
 	if o.queue == nil || o.queue.fresh {
 		return 0
 	}
 	return now.Sub(o.queue.since)
 }
 
-// startFlusher says whether something waits and nobody flushes it. The caller then
-// starts a flusher, which calls endFlusher before it ends.
-func (o *outbox) startFlusher() bool {
+// StartFlusher says whether something waits and nobody flushes it. The caller then
+// starts a flusher, which calls EndFlusher before it ends.
+func (o *Outbox) StartFlusher() bool {
 	if o.flushing || o.queue == nil || o.queue.fresh {
 		return false
 	}
@@ -360,14 +374,14 @@ func (o *outbox) startFlusher() bool {
 	return true
 }
 
-// endFlusher says whether the flusher may end, since nothing waits.
-func (o *outbox) endFlusher() bool {
+// EndFlusher says whether the flusher may end, since nothing waits.
+func (o *Outbox) EndFlusher() bool {
 	o.flushing = o.queue != nil
 	return !o.flushing
 }
 
-// progressed notes that the client has taken bytes that the sink had held.
-func (o *outbox) progressed() {
+// Progressed notes that the client has taken bytes that the sink had held.
+func (o *Outbox) Progressed() {
 	if o.queue != nil {
 		o.queue.since = time.Now()
 	}
