@@ -11,8 +11,12 @@ import (
 const perFrame = 24
 
 // stuckAfter is how long a client over its bound may take nothing while a request
-// of it waits for more.
-const stuckAfter = time.Second
+// of it is there. It is counted while somebody looks, longestLook at most for each
+// time, so that a pause of this process closes nobody.
+const (
+	stuckAfter  = time.Second
+	longestLook = 100 * time.Millisecond
+)
 
 // limits bound what is queued for clients.
 type limits struct {
@@ -36,6 +40,9 @@ type queue struct {
 	taken  int       // of frames, by the receiver
 	cost   int       // in bytes
 	since  time.Time // when the client took something last, or something began to wait
+
+	looked time.Time     // when the client was over its bound last
+	waited time.Duration // for how long it has been, without taking anything
 }
 
 // add appends frames.
@@ -80,7 +87,7 @@ func (q *queue) commit(n int) {
 	q.charge(-costOf(q.frames[:n]))
 	clear(q.frames[:n])
 	q.frames, q.taken = q.frames[n:], 0
-	q.since = time.Now()
+	q.since, q.waited = time.Now(), 0
 	if len(q.frames) == 0 {
 		q.frames = nil
 	}
@@ -104,17 +111,22 @@ func (q *queue) release() {
 }
 
 // backlog judges how far the client is behind. The first frame does not count,
-// however large it is. Where no request waits for more, the client is given time
-// to make one; see absence.
+// however large it is. Where no request is there to bring anything, the client is
+// given time to make one; see absence.
 func (q *queue) backlog(received bool) hub.Backlog {
 	if len(q.frames) == 0 {
 		return hub.Clear
 	}
 	behind := q.cost - len(q.frames[0]) - perFrame
-	switch {
-	case behind <= q.limits.perConn && (behind == 0 || !q.limits.nodeFull()):
+	if behind == 0 || behind <= q.limits.perConn && !q.limits.nodeFull() {
 		return hub.Clear
-	case received && time.Since(q.since) >= stuckAfter:
+	}
+	now := time.Now()
+	if received {
+		q.waited += min(now.Sub(q.looked), longestLook)
+	}
+	q.looked = now
+	if q.waited >= stuckAfter {
 		return hub.Stuck
 	}
 	return hub.Full

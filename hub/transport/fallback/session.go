@@ -91,7 +91,7 @@ func (s *session) connect() {
 			reason = hub.Quota
 		}
 		s.transport.hub.CountClose(fault, reason)
-		s.Close(fault)
+		s.Close(fault, reason)
 	}
 	s.mu.Lock()
 	s.client = client
@@ -141,13 +141,13 @@ func (s *session) Deflates() bool { return false }
 
 // Close implements hub.Socket. The open frame goes out before the error, since
 // clients do not look at what comes without it.
-func (s *session) Close(f protocol.Fault) {
+func (s *session) Close(f protocol.Fault, reason hub.CloseReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != open {
 		return
 	}
-	s.state, s.end = closing, hub.End{Code: f.Code, Reason: hub.CloseReason(f.Message)}
+	s.state, s.end = closing, hub.End{Code: f.Code, Reason: reason}
 	keep := 0
 	if !s.opened {
 		keep = 1
