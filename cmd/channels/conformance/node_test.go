@@ -14,7 +14,7 @@ import (
 )
 
 // nodeTimeout ends a file of Node tests that hangs.
-const nodeTimeout = 2 * time.Minute
+const nodeTimeout = 5 * time.Minute
 
 // fileSettings are what the servers of some files are told beside the defaults.
 var fileSettings = map[string][]string{
