@@ -143,7 +143,7 @@ func read(s *Sources) *reading {
 	}
 	if s.Fallback != nil {
 		now := s.Fallback.Stats()
-		r.carried["xhr_streaming"], r.carried["xhr_polling"] = now.Streaming, now.Polling
+		r.carried["xhr_streaming"], r.carried["xhr_polling"], r.carried["sockjs"] = now.Streaming, now.Polling, now.SockJS
 		r.queueBytes += now.QueuedBytes
 	}
 	for i, app := range engine.Apps {

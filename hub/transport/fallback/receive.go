@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -37,6 +38,9 @@ const (
 // show what follows.
 var prelude = []byte(strings.Repeat("h", 2048) + "\n")
 
+// eventPrelude begins an EventSource's response.
+var eventPrelude = []byte("\r\n")
+
 // chunks holds buffers in which frames are put together for one write.
 var chunks = sync.Pool{New: func() any {
 	b := make([]byte, 0, chunkSize+chunkSize/2)
@@ -45,13 +49,13 @@ var chunks = sync.Pool{New: func() any {
 
 // serve makes a request the session's receiver until it ends. false: the session
 // has ended, and nothing has been written.
-func (s *session) serve(w http.ResponseWriter, r *http.Request, streams bool) bool {
+func (s *session) serve(w http.ResponseWriter, r *http.Request, kind Kind) bool {
 	control := http.NewResponseController(w)
-	me := s.attach(r.Context(), control, streams)
+	me := s.attach(r.Context(), control, kind.streams())
 	if me == nil {
 		return r.Context().Err() != nil
 	}
-	response := response{w: w, control: control, session: s, receiver: me, streams: streams}
+	response := response{w: w, control: control, session: s, receiver: me, kind: kind}
 	s.detach(me, response.run(r.Context().Done()))
 	return true
 }
@@ -62,7 +66,7 @@ type response struct {
 	control  *http.ResponseController
 	session  *session
 	receiver *receiver
-	streams  bool
+	kind     Kind
 	units    int // written, as JavaScript counts
 	bytes    int // written
 	frames   int // written and not committed
@@ -71,7 +75,7 @@ type response struct {
 // run writes what is queued until the response ends, and returns how long the
 // client may take to make the next request.
 func (o *response) run(gone <-chan struct{}) (grace time.Duration) {
-	if o.streams && o.begin() != nil {
+	if o.kind.streams() && o.begin() != nil {
 		return streamGrace
 	}
 	beat := time.NewTimer(beatEvery)
@@ -93,9 +97,7 @@ func (o *response) run(gone <-chan struct{}) (grace time.Duration) {
 			select {
 			case <-o.receiver.wake:
 			case <-beat.C:
-				o.session.mu.Lock()
-				o.session.addHeartbeat()
-				o.session.mu.Unlock()
+				o.session.idle()
 			case <-gone:
 				return o.aborted()
 			}
@@ -105,7 +107,7 @@ func (o *response) run(gone <-chan struct{}) (grace time.Duration) {
 		if err != nil {
 			return o.aborted()
 		}
-		if o.streams {
+		if o.kind.streams() {
 			if o.commit() {
 				return absence
 			}
@@ -119,7 +121,7 @@ func (o *response) run(gone <-chan struct{}) (grace time.Duration) {
 
 // aborted is the grace after a request that the client or a proxy has given up.
 func (o *response) aborted() time.Duration {
-	if o.streams {
+	if o.kind.streams() {
 		return streamGrace
 	}
 	return absence
@@ -130,8 +132,12 @@ func (o *response) begin() error {
 	o.session.mu.Lock()
 	o.deadline()
 	o.session.mu.Unlock()
-	o.units, o.bytes = len(prelude), len(prelude)
-	if _, err := o.w.Write(prelude); err != nil {
+	first := prelude
+	if o.kind == EventSource {
+		first = eventPrelude
+	}
+	o.units, o.bytes = len(first), len(first)
+	if _, err := o.w.Write(first); err != nil {
 		return err
 	}
 	return o.control.Flush()
@@ -177,7 +183,7 @@ func (o *response) write(frames [][]byte) (full bool, err error) {
 	chunk := (*buf)[:0]
 	for _, frame := range frames {
 		before := len(chunk)
-		chunk = appendLine(chunk, frame)
+		chunk = o.append(chunk, frame)
 		o.units += protocol.UTF16Len(chunk[before:])
 		o.frames++
 		if full = o.units > maxUnits; full {
@@ -236,9 +242,22 @@ func (o *response) makeWay() {
 		o.commit()
 		return
 	}
-	if _, err := o.w.Write(protocol.AppendHTTPClose(nil, replacedCode, replacedReason)); err == nil {
+	last := o.append(nil, protocol.AppendHTTPClose(nil, replacedCode, replacedReason))
+	if _, err := o.w.Write(last); err == nil {
 		_ = o.control.Flush() // who made the older request may be gone
 	}
+}
+
+// append appends a frame in the form of the response. SockJS clients undo the
+// escapes of a URI in what an EventSource brings.
+func (o *response) append(dst, frame []byte) []byte {
+	if o.kind != EventSource {
+		return appendLine(dst, frame)
+	}
+	line := appendLine(nil, frame)
+	dst = append(dst, "data: "...)
+	dst = append(dst, bytes.ReplaceAll(line, []byte("%"), []byte("%25"))...)
+	return append(dst, '\n') // an empty line ends the event
 }
 
 // appendLine appends a frame as a line of this transport.

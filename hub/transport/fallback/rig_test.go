@@ -185,12 +185,17 @@ func (r *rig) stream(url string) *stream {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.do(req, cancel)
+}
+
+func (r *rig) do(req *http.Request, cancel context.CancelFunc) *stream {
+	r.t.Helper()
 	res, err := r.client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	if res.StatusCode != http.StatusOK {
-		r.t.Fatalf("%s: got %s, want 200", url, res.Status)
+		r.t.Fatalf("%s: got %s, want 200", req.URL, res.Status)
 	}
 	return &stream{t: r.t, res: res, lines: bufio.NewReaderSize(res.Body, 256<<10), cancel: cancel}
 }

@@ -21,30 +21,38 @@ type Gate struct {
 //	204  the messages have been handled, or the answer to a preflight
 //	400  the body is no JSON array of strings; nothing of it has been handled
 //	404  messages for a session that is not known
-//	405  another method than POST and OPTIONS
+//	405  another method
 //	413  a message is too large, and the session ends with 1009
 //	429  the address opens too many sessions
 //	503  the messages have not been handled, and the session ends
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, route Route, gate Gate) {
-	allowOrigins(w.Header())
+	allowOrigins(w.Header(), r.Header.Get("Origin"), route.Key == "")
+	method := http.MethodPost
+	if route.Kind == EventSource || route.Kind == Info {
+		method = http.MethodGet
+	}
 	switch r.Method {
 	case http.MethodOptions:
-		preflight(w)
+		preflight(w, method)
 		return
-	case http.MethodPost:
+	case method:
 	default:
-		w.Header().Set("Allow", "OPTIONS, POST")
-		http.Error(w, "Use POST", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", "OPTIONS, "+method)
+		http.Error(w, "Use "+method, http.StatusMethodNotAllowed)
 		return
 	}
 	noStore(w.Header())
-	if route.Kind == Sending {
+	switch route.Kind {
+	case Info:
+		info(w)
+		return
+	case Sending:
 		s := t.find(route)
 		if s == nil || !s.heard() {
 			http.Error(w, "The session is not known", http.StatusNotFound)
 			return
 		}
-		s.send(w, r)
+		s.send(w, r, gate)
 		return
 	}
 	t.receive(w, r, route, gate)
@@ -59,11 +67,13 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 		return
 	}
 	w.Header().Set("Content-Type", "application/javascript; charset=UTF-8")
+	if route.Kind == EventSource {
+		w.Header().Set("Content-Type", "text/event-stream; charset=UTF-8")
+	}
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	control := http.NewResponseController(w)
 	noReadDeadline(control)
-	streams := route.Kind == Streaming
 	for {
 		s := t.find(route)
 		if s == nil {
@@ -72,14 +82,17 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 				http.Error(w, "Too many connections from this address, try again in a moment", http.StatusTooManyRequests)
 				return
 			}
-			app, refusal := gate.App(route.Key, r.URL.Query().Get("protocol"))
-			if refusal != nil {
-				t.refuse(w, route.Kind, refusal)
-				return
+			var app *hub.App
+			if route.Key != "" {
+				var refusal error
+				if app, refusal = gate.App(route.Key, r.URL.Query().Get("protocol")); refusal != nil {
+					t.refuse(w, route.Kind, refusal)
+					return
+				}
 			}
 			s = t.open(route, app)
 		}
-		if s.serve(w, r, streams) {
+		if s.serve(w, r, route.Kind) {
 			return
 		}
 	}

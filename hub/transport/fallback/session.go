@@ -39,9 +39,7 @@ const (
 // The hub calls Close; finish follows the close frame, or the client's absence.
 type session struct {
 	transport *Transport
-	id        string
-	app       *hub.App
-	began     Kind
+	route     Route // of the request that opened it
 
 	// turn holds a token while no request's messages are being handled, and the
 	// client is connected.
@@ -49,6 +47,7 @@ type session struct {
 
 	mu       sync.Mutex // guards what follows
 	state    state
+	app      *hub.App  // nil until a SockJS client has named it
 	client   *hub.Conn // nil until the hub has accepted the client
 	queue    queue
 	receiver *receiver   // nil = no request is there to bring anything
@@ -69,8 +68,8 @@ const (
 
 var _ hub.Socket = (*session)(nil)
 
-func newSession(t *Transport, route Route, app *hub.App) *session {
-	s := &session{transport: t, id: route.id(), app: app, began: route.Kind, turn: make(chan struct{}, 1)}
+func newSession(t *Transport, route Route) *session {
+	s := &session{transport: t, route: route, turn: make(chan struct{}, 1)}
 	s.queue.limits = &t.limits
 	s.queue.add(openFrame)
 	return s
@@ -82,21 +81,25 @@ var (
 	heartbeat = []byte(protocol.HTTPHeartbeat)
 )
 
-// connect gives the session to the hub, which may have no room for it.
-func (s *session) connect() {
-	client, err := s.transport.hub.Connect(s.app, s)
+// connect gives the session to the hub, which may have no room for it. The caller
+// has the turn.
+func (s *session) connect(app *hub.App) {
+	client, err := s.transport.hub.Connect(app, s)
 	if err != nil {
 		fault, reason := asFault(err), hub.Capacity
 		if fault.Code == protocol.CodeOverQuota {
 			reason = hub.Quota
 		}
-		s.transport.hub.CountClose(fault, reason)
-		s.Close(fault, reason)
+		s.refuse(fault, reason)
+		return
 	}
 	s.mu.Lock()
-	s.client = client
+	s.app, s.client = app, client
+	over := s.state == ended
 	s.mu.Unlock()
-	s.turn <- struct{}{}
+	if over { // meanwhile
+		client.Gone(disconnected)
+	}
 }
 
 // asFault returns what the client is told of an error.
@@ -200,14 +203,14 @@ func (s *session) log(e hub.End) {
 	if !log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	var socketID string
+	var appID, socketID string
 	s.mu.Lock()
 	if s.client != nil {
-		socketID = s.client.ID()
+		appID, socketID = s.app.ID, s.client.ID()
 	}
 	s.mu.Unlock()
-	log.Debug("connection ended", "transport", string(s.began), "app", s.app.ID,
-		"socket", socketID, "code", int(e.Code), "reason", string(e.Reason))
+	log.Debug("connection ended", "transport", string(s.route.Kind), "app", appID, "socket", socketID,
+		"code", int(e.Code), "reason", string(e.Reason))
 }
 
 // setTimer finishes the session after d, unless the timer is set anew or stopped.
@@ -260,6 +263,26 @@ func (s *session) pinged() {
 		return
 	}
 	s.addHeartbeat()
+}
+
+// idle follows a receiver that has had nothing to bring for a while. A SockJS
+// client that has not said by then which app it wants has no business here.
+func (s *session) idle() {
+	s.mu.Lock()
+	named := s.app != nil || s.route.Key != ""
+	if named && s.state == open {
+		s.addHeartbeat()
+	}
+	s.mu.Unlock()
+	if !named {
+		s.refuse(protocol.PathNotFound(), hub.Refused)
+	}
+}
+
+// refuse closes a session that the hub does not have.
+func (s *session) refuse(f protocol.Fault, reason hub.CloseReason) {
+	s.transport.hub.CountClose(f, reason)
+	s.Close(f, reason)
 }
 
 // addHeartbeat queues a heartbeat, unless one waits already. The lock is held.

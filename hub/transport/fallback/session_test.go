@@ -591,6 +591,8 @@ func TestParsePath(t *testing.T) {
 		"/pusher/app/k/1/abcdefgh/xhr_streaming": {Key: "k", Session: "1/abcdefgh", Kind: fallback.Streaming},
 		"/app/k/999/ABC-_123/xhr":                {Key: "k", Session: "999/ABC-_123", Kind: fallback.Polling},
 		"/pusher/app/k/0/abcdefgh/xhr_send":      {Key: "k", Session: "0/abcdefgh", Kind: fallback.Sending},
+		"/pusher/0/abcdefgh/eventsource":         {Session: "0/abcdefgh", Kind: fallback.EventSource},
+		"/pusher/info":                           {Kind: fallback.Info},
 	} {
 		if got, ok := fallback.ParsePath(path); !ok || got != want {
 			t.Errorf("%s: got %v, %t, want %v", path, got, ok, want)
@@ -599,6 +601,7 @@ func TestParsePath(t *testing.T) {
 	for _, path := range []string{
 		"", "/", "/app/k", "/app//1/abcdefgh/xhr", "/app/k/1/abcdefg/xhr", "/app/k/1/abcdefgh/xhr/", "/app/k/1/abcdefgh/eventsource",
 		"/app/k//abcdefgh/xhr", "/app/k/1/abc def/xhr", "/app/k/1/" + strings.Repeat("a", 65) + "/xhr", "/pusherapp/k/1/abcdefgh/xhr",
+		"/info", "/0/abcdefgh/xhr", "/pusher/0/abcdefgh/websocket", "/pusher/app/k/0/abcdefgh/eventsource",
 		"/app/k/" + strings.Repeat("1", 17) + "/abcdefgh/xhr", "/other/app/k/1/abcdefgh/xhr", "/app/k/1/../abcdefgh/xhr",
 	} {
 		if got, ok := fallback.ParsePath(path); ok {

@@ -33,6 +33,7 @@ type Transport struct {
 	receivers atomic.Int64 // requests that bring messages
 	streaming atomic.Int64 // sessions that began with one that streams
 	polling   atomic.Int64 // and those that began with a poll
+	sockJS    atomic.Int64 // sessions of SockJS clients, which are none of the two
 
 	mu       sync.Mutex
 	sessions map[string]*session // by app key and session
@@ -59,17 +60,22 @@ func New(o Options) *Transport {
 
 // Stats are the numbers of a Transport.
 type Stats struct {
-	Streaming, Polling int64 // sessions
-	QueuedBytes        int64
+	Streaming, Polling, SockJS int64 // sessions
+	QueuedBytes                int64
 }
 
 // Stats returns the numbers now.
 func (t *Transport) Stats() Stats {
-	return Stats{Streaming: t.streaming.Load(), Polling: t.polling.Load(), QueuedBytes: t.limits.used.Load()}
+	return Stats{
+		Streaming: t.streaming.Load(), Polling: t.polling.Load(), SockJS: t.sockJS.Load(),
+		QueuedBytes: t.limits.used.Load(),
+	}
 }
 
 // Sessions returns the number of sessions that have not ended.
-func (t *Transport) Sessions() int64 { return t.streaming.Load() + t.polling.Load() }
+func (t *Transport) Sessions() int64 {
+	return t.streaming.Load() + t.polling.Load() + t.sockJS.Load()
+}
 
 // Receivers returns the number of requests that wait for messages, or bring them.
 func (t *Transport) Receivers() int64 { return t.receivers.Load() }
@@ -108,31 +114,37 @@ func (t *Transport) find(route Route) *session {
 }
 
 // open returns the session of a route, which is new unless another request has
-// just opened it.
+// just opened it. app is nil when the first message is to name it.
 func (t *Transport) open(route Route, app *hub.App) *session {
-	s := newSession(t, route, app)
+	s := newSession(t, route)
 	t.mu.Lock()
-	if other := t.sessions[s.id]; other != nil {
+	if other := t.sessions[s.route.id()]; other != nil {
 		t.mu.Unlock()
 		return other
 	}
-	t.sessions[s.id] = s
-	t.count(route.Kind).Add(1)
+	t.sessions[s.route.id()] = s
+	t.count(s).Add(1)
 	t.mu.Unlock()
-	s.connect()
+	if app != nil {
+		s.connect(app)
+	}
+	s.turn <- struct{}{}
 	return s
 }
 
 // forget removes a session that has ended.
 func (t *Transport) forget(s *session) {
 	t.mu.Lock()
-	delete(t.sessions, s.id)
+	delete(t.sessions, s.route.id())
 	t.mu.Unlock()
-	t.count(s.began).Add(-1)
+	t.count(s).Add(-1)
 }
 
-func (t *Transport) count(k Kind) *atomic.Int64 {
-	if k == Streaming {
+func (t *Transport) count(s *session) *atomic.Int64 {
+	switch {
+	case s.route.Key == "":
+		return &t.sockJS
+	case s.route.Kind == Streaming:
 		return &t.streaming
 	}
 	return &t.polling

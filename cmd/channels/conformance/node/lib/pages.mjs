@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
 
 import * as settings from './settings.mjs';
+
+const sockjsClient = fileURLToPath(new URL('../node_modules/sockjs-client/dist/sockjs.min.js', import.meta.url));
 
 // pagesOf gives functions for pages of a customer's site.
 export function pagesOf(browser, site) {
@@ -9,6 +12,8 @@ export function pagesOf(browser, site) {
     // test.
     async open(t, path = '/') {
       const context = await browser.newContext({ ignoreHTTPSErrors: true });
+      // pusher-js loads SockJS's client from its own site.
+      await context.route(/\/\/js\.pusher\.com\/.*sockjs/, (route) => route.fulfill({ path: sockjsClient }));
       const page = await context.newPage();
       const errors = [];
       page.on('pageerror', (error) => errors.push(error));

@@ -11,7 +11,7 @@ import * as settings from './settings.mjs';
 import { startSite } from './site.mjs';
 
 // testTransport defines the tests.
-export function testTransport(transport) {
+export function testTransport(transport, { inNode = true } = {}) {
   let browser, site, open, join, next;
 
   before(async () => {
@@ -167,7 +167,7 @@ export function testTransport(transport) {
     assert.equal(await page.evaluate(() => pusher.connection.socket_id), before);
   });
 
-  test(`${transport}: in Node`, async (t) => {
+  if (inNode) test(`${transport}: in Node`, async (t) => {
     const api = rest();
     const options = { enabledTransports: transports, httpHost: settings.host, httpPort: settings.port };
     const pusher = await connected(t, { ...options, member: { user_id: 'ada' } });
