@@ -35,7 +35,7 @@ const (
 	NoSignal  Signal = iota
 	Entered          // the user's first connection anywhere has joined the channel
 	Left             // the user's last one has left it
-	Terminate        // the user's connections are to be closed
+	Terminate        // the user's connections are to be closed; the State remembers it, see Join.Opened
 )
 
 // Receiver is told of the messages of a topic that it follows.
@@ -63,6 +63,9 @@ type Bus interface {
 	// receivers of a topic see one order. done(nil): the bus has it.
 	// ErrUnavailable: it reaches nobody. Any other error: it may have gone out.
 	Publish(m Message, done func(error))
-	// Err is nil while the bus works, as far as it knows.
+	// Err is nil while the bus works for any topic, as far as it knows.
 	Err() error
+	// TopicErr is nil while it works for a topic. Else what is published there is
+	// refused with this error, which is ErrUnavailable.
+	TopicErr(t Topic) error
 }

@@ -25,7 +25,8 @@ type Conn struct {
 	full     atomic.Bool // the socket is over a bound; the worker sets it
 
 	// Static after construction.
-	id     string // the socket id
+	since  time.Duration // of the connection, since the hub's start
+	id     string        // the socket id
 	app    *App
 	hub    *Hub
 	worker *worker
@@ -44,7 +45,6 @@ type Conn struct {
 	waiting   int           // bytes of commands that wait for subscriptions
 	probed    time.Duration // when the ping went out that waits for an answer; 0 = none
 	fullSince time.Duration // while full, by behind.clock
-	since     time.Duration // of the connection
 	user      *signin       // nil until signed in
 
 	authorized bool // has signed in or subscribed to a channel that needs it

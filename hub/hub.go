@@ -79,7 +79,7 @@ func New(o Options) *Hub {
 	h.registry = newRegistry(h)
 	h.delivered = o.Delivered
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
-	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count)
+	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count, h.now)
 	for i := range count {
 		h.workers = append(h.workers, &worker{
 			index: i, hub: h, registry: h.registry, mailbox: newMailbox(),
@@ -135,6 +135,7 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 		socket: socket,
 		usage:  h.usage[app],
 
+		since:    h.now(),
 		deflates: socket.Deflates(),
 	}
 	c.usage.opened.Add(1)

@@ -4,12 +4,13 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ledger counts the bytes that are held until they are delivered, of the node
 // and of each app, and says who may add to them. An app is admitted while it
 // holds less than its share, or while the node has room, so that no app's backlog
-// refuses another's publishes.
+// refuses another's publishes; see lateAfter for the other bound.
 type ledger struct {
 	bound     int64 // bytes of the node
 	share     int64 // bytes of each app that are never refused
@@ -17,11 +18,27 @@ type ledger struct {
 
 	total      atomic.Int64
 	publishers waiters // for room
+
+	now    func() time.Duration // since the hub's start
+	oldest []atomic.Int64       // by worker: when what it works off came, in ns since the hub's start; 0 = nothing
 }
 
+// A backlog is also bounded by its age. Where many small events are published,
+// their bytes would take minutes to deliver, and publishing takes the processor
+// from delivering. So while a worker is late, publishers of an app that has
+// something waiting wait as well.
+const (
+	// lateAfter is how old what a worker works off may be.
+	lateAfter = 250 * time.Millisecond
+	// lateBytes is what an app may hold meanwhile.
+	lateBytes = 64 << 10
+)
+
 // newLedger divides the bound, in bytes.
-func newLedger(bound, apps, workers int) *ledger {
+func newLedger(bound, apps, workers int, now func() time.Duration) *ledger {
 	return &ledger{
+		now:       now,
+		oldest:    make([]atomic.Int64, workers),
 		bound:     int64(bound),
 		share:     max(int64(bound/max(apps, 1)), 1),
 		perWorker: max(int64(bound/workers), 1),
@@ -36,9 +53,25 @@ func (l *ledger) charge(u *usage, n int) {
 // release gives back what was charged, and lets publishers in that wait for it.
 func (l *ledger) release(u *usage, n int) {
 	total, held := l.total.Add(int64(-n)), u.held.Add(int64(-n))
-	if low(total, l.bound) || low(held, l.share) {
+	if (low(total, l.bound) || low(held, l.share)) && l.admits(u) {
 		l.publishers.wake()
 	}
+}
+
+// upToDate says that a worker has worked off what it had taken.
+func (l *ledger) upToDate(worker int) {
+	l.oldest[worker].Store(0)
+	l.publishers.wake()
+}
+
+// late says whether a worker is behind the time.
+func (l *ledger) late() bool {
+	for i := range l.oldest {
+		if at := l.oldest[i].Load(); at != 0 && l.now()-time.Duration(at) > lateAfter {
+			return true
+		}
+	}
+	return false
 }
 
 // low says whether so much room has come free under a bound that it is worth
@@ -47,7 +80,8 @@ func low(held, bound int64) bool { return held <= bound-bound/4 }
 
 // admits says whether the app may add something.
 func (l *ledger) admits(u *usage) bool {
-	return l.hasRoom() || u.held.Load() < l.share
+	held := u.held.Load()
+	return (l.hasRoom() || held < l.share) && (held < lateBytes || !l.late())
 }
 
 // hasRoom says whether the node is below its bound.

@@ -21,6 +21,9 @@ const (
 // now is the time since the hub's start.
 func (h *Hub) now() time.Duration { return time.Since(h.began) }
 
+// openedAt is when the connection was opened, with a monotonic reading.
+func (c *Conn) openedAt() time.Time { return c.hub.began.Add(c.since) }
+
 // sweepInterval is an eighth of the shortest of the apps' timeouts, within reason.
 func sweepInterval(apps []App) time.Duration {
 	shortest := 40 * time.Second

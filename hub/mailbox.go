@@ -3,6 +3,7 @@ package hub
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // mailbox is the ordered queue in front of a worker. Putting in never blocks;
@@ -14,16 +15,20 @@ type mailbox struct {
 
 	mu    sync.Mutex
 	items queue
+	since time.Duration // when the oldest item came, since the hub's start
 }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// put appends an item.
-func (m *mailbox) put(it *item) {
+// put appends an item. now is called when the mailbox was empty.
+func (m *mailbox) put(it *item, now func() time.Duration) {
 	m.held.Add(int64(it.cost))
 	m.mu.Lock()
 	first := m.items.empty()
 	m.items.push(it)
+	if first {
+		m.since = now()
+	}
 	m.mu.Unlock()
 	if first {
 		select {
@@ -33,11 +38,11 @@ func (m *mailbox) put(it *item) {
 	}
 }
 
-// take empties the mailbox.
-func (m *mailbox) take() queue {
+// take empties the mailbox. It also returns when the oldest item came.
+func (m *mailbox) take() (queue, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items
 	m.items = queue{}
-	return items
+	return items, m.since
 }

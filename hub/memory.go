@@ -33,6 +33,8 @@ type memoryShard struct {
 	seq      uint64 // numbers the messages of all the shard's channels
 	channels map[Topic]*memoryChannel
 	expiring []expiry // caches by the time of their storing
+
+	terminated map[Topic]time.Time // users' status channels, by the time of the last Terminate
 }
 
 // memoryChannel exists while somebody follows, subscribes or has cached.
@@ -119,6 +121,9 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 	if msg.CacheFor > 0 {
 		s.cache(msg)
 	}
+	if msg.Signal == Terminate {
+		s.terminate(msg.Topic)
+	}
 	if ch := s.channels[msg.Topic]; ch != nil {
 		s.send(ch, msg)
 	}
@@ -128,6 +133,9 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 
 // Err implements Bus: memory does not fail.
 func (m *Memory) Err() error { return nil }
+
+// TopicErr implements Bus.
+func (m *Memory) TopicErr(Topic) error { return nil }
 
 // send numbers the message and hands it to the channel's receiver.
 func (s *memoryShard) send(ch *memoryChannel, msg Message) {
@@ -153,6 +161,19 @@ func (s *memoryShard) forgetIfIdle(t Topic, ch *memoryChannel) {
 	}
 }
 
+func (s *memoryShard) terminate(t Topic) {
+	if s.terminated == nil {
+		s.terminated = make(map[Topic]time.Time)
+	}
+	s.terminated[t] = time.Now()
+}
+
+// revoked says whether a connection was open at the topic's last Terminate.
+func (s *memoryShard) revoked(t Topic, opened time.Time) bool {
+	at, ok := s.terminated[t]
+	return ok && !opened.After(at)
+}
+
 func (s *memoryShard) cache(msg Message) {
 	ch := s.channel(msg.Topic)
 	if ch.cached == nil {
@@ -163,7 +184,7 @@ func (s *memoryShard) cache(msg Message) {
 }
 
 // expire drops the caches whose time has come, and looks again later at those
-// that were renewed meanwhile.
+// that were renewed meanwhile. It also forgets what Terminate left.
 func (s *memoryShard) expire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,4 +202,9 @@ func (s *memoryShard) expire(now time.Time) {
 	}
 	clear(s.expiring[len(kept):])
 	s.expiring = kept
+	for t, at := range s.terminated {
+		if now.Sub(at) >= TerminateKept {
+			delete(s.terminated, t)
+		}
+	}
 }

@@ -20,6 +20,9 @@ func (m *Memory) Join(j Join, done func(Joined, error)) {
 }
 
 func (s *memoryShard) join(j Join) (Joined, error) {
+	if !j.Opened.IsZero() && s.revoked(j.Topic, j.Opened) {
+		return Joined{}, ErrRevoked
+	}
 	ch := s.channel(j.Topic)
 	if j.Member != nil {
 		if err := s.enter(ch, j); err != nil {

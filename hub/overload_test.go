@@ -67,6 +67,49 @@ func TestNoAppsBacklogRefusesAnother(t *testing.T) {
 	})
 }
 
+// TestALateWorkerHoldsPublishersBack has far less waiting than may be held in
+// bytes, but for too long. Who has little waiting is not held back.
+func TestALateWorkerHoldsPublishersBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, other := twoApps(t, oneWorker)
+		c := r.connect()
+		c.subscribe("news")
+		c.expect(acknowledged)
+		release := r.stall()
+		for range 100 {
+			if err := r.triggerBig("news", "early", 1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+		if err := r.triggerBig("news", "early", 1000); err != nil {
+			t.Errorf("while the worker is not late: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		began := time.Now()
+		if err := r.hub.Trigger(t.Context(), other, hub.Event{Name: "hello", Channels: []string{"news"}, Data: []byte(`"1"`)}); err != nil || time.Since(began) != 0 {
+			t.Errorf("an app with nothing waiting: %v after %v", err, time.Since(began))
+		}
+		if err := r.triggerBig("news", "late", 1000); !errors.Is(err, hub.ErrOverloaded) || time.Since(began) != time.Second {
+			t.Errorf("got %v after %v, want ErrOverloaded after a second", err, time.Since(began))
+		}
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if err := r.triggerBig("news", "in time", 1000); err != nil {
+				t.Errorf("while the worker catches up: %v", err)
+			}
+		})
+		r.settle()
+		release()
+		waiting.Wait()
+		r.settle()
+		events := c.take()
+		if n := len(events); n != 102 || events[n-1].Event != "in time" {
+			t.Errorf("%d events, want those of before and the one that waited", n)
+		}
+	})
+}
+
 // TestPatienceIsOneDeadline has eight workers come free one after the other.
 func TestPatienceIsOneDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {

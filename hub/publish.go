@@ -42,6 +42,9 @@ func (h *Hub) Trigger(ctx context.Context, app *App, e Event) error {
 // ctx's: the publisher has gone; with ErrUncertain as well, the events were under
 // way. Any other error is ErrUncertain.
 func (h *Hub) TriggerBatch(ctx context.Context, app *App, events []Event) error {
+	if err := h.works(app, events); err != nil {
+		return err
+	}
 	if err := h.admit(ctx, app); err != nil {
 		return err
 	}
@@ -71,12 +74,22 @@ func (h *Hub) publish(app *App, e *Event, done func(error)) {
 	}
 }
 
-// admit refuses a publish before it is sent anywhere: while the bus is down, or
-// when the app has had no room for publishPatience.
-func (h *Hub) admit(ctx context.Context, app *App) error {
-	if err := h.bus.Err(); err != nil {
-		return err
+// works refuses a publish before it is sent anywhere, while the bus is down for
+// any of its channels.
+func (h *Hub) works(app *App, events []Event) error {
+	for i := range events {
+		for _, name := range events[i].Channels {
+			if err := h.bus.TopicErr(Topic{App: app.ID, Channel: name}); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// admit refuses a publish before it is sent anywhere, when the app has had no room
+// for publishPatience.
+func (h *Hub) admit(ctx context.Context, app *App) error {
 	u := h.usage[app]
 	if h.ledger.admits(u) {
 		return nil

@@ -153,6 +153,9 @@ func (r *registry) join(w *worker, sub *subscription) {
 	if ch.kind.IsPresence() {
 		j.MaxMembers = ch.usage.app.MaxPresenceMembers
 	}
+	if ch.status && sub.member != nil {
+		j.Opened = sub.conn.openedAt()
+	}
 	r.state.Join(j, func(answer Joined, err error) {
 		w.post(&joined{ofChannel{ch}, sub, answer, err})
 	})

@@ -12,6 +12,14 @@ import (
 // room for another user. Nothing was changed.
 var ErrPresenceFull = errors.New("presence channel is full")
 
+// ErrRevoked is what State.Join answers to a connection that was open when the
+// user's connections were terminated. The caller takes the join back with Leave.
+var ErrRevoked = errors.New("the user's connections have been terminated")
+
+// TerminateKept is for how long a State remembers that a user's connections were
+// terminated. A connection that has been open for longer cannot sign in.
+const TerminateKept = 24 * time.Hour
+
 // ErrFull is what State.Reserve answers when the app has as many connections as
 // it may have. Nothing was changed.
 var ErrFull = errors.New("app has no room for another connection")
@@ -23,6 +31,11 @@ type Join struct {
 	Member      *protocol.Member // who it is, on a presence channel; else nil
 	MaxMembers  int              // how many distinct users the channel may have; 0 = any
 	Counted     bool             // the subscribers are told how many they are
+
+	// Opened is when a connection that signs in was opened, on the user's status
+	// channel; else zero. It has a monotonic reading. The State refuses the
+	// connection with ErrRevoked when it was open at the topic's last Terminate.
+	Opened time.Time
 }
 
 // Joined is what the subscriber must see.

@@ -23,6 +23,7 @@ const (
 	Draining     CloseReason = "draining"      // the node goes away
 	MissedEvents CloseReason = "missed_events" // the bus has lost something
 	Refused      CloseReason = "refused"       // at the handshake
+	Stale        CloseReason = "stale"         // signed in after having been open for too long
 	Unread       CloseReason = "unread"        // took nothing of what was queued for the liveness limit
 )
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -91,6 +92,12 @@ func (w *worker) signIn(cmd *signIn) {
 		}
 		return
 	}
+	if w.hub.now()-c.since >= TerminateKept {
+		// A Terminate of the time may be forgotten. A signature is for one
+		// connection, so the client has to get another one.
+		w.close(c, protocol.Reconnect(), Stale)
+		return
+	}
 	c.user = &signin{status: subscription{conn: c, member: &protocol.Member{ID: cmd.id}}}
 	status := &c.user.status
 	w.registry.subscribe(w, status, statusTopic(c.app, cmd.id), c.usage)
@@ -104,7 +111,11 @@ func (w *worker) signIn(cmd *signIn) {
 // there.
 func (w *worker) signedIn(sub *subscription, err error) {
 	c := sub.conn
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrRevoked):
+		w.close(c, protocol.Terminated(), Terminated)
+		return
+	case err != nil:
 		w.close(c, protocol.OverCapacity(), Backend)
 		return
 	}
@@ -167,9 +178,10 @@ func (w *worker) userSignal(cmd *userSignal) {
 }
 
 // Terminate closes every connection that is signed in as the user, on every
-// node, and returns when the order is on its way.
+// node, and returns when the order is on its way. A connection that is open now
+// and signs in as the user later, with a signature made before, is closed then.
 func (h *Hub) Terminate(ctx context.Context, app *App, userID string) error {
-	if err := h.bus.Err(); err != nil {
+	if err := h.bus.TopicErr(statusTopic(app, userID)); err != nil {
 		return err
 	}
 	var answers answers

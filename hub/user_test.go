@@ -377,3 +377,52 @@ func TestAuthorizedConnections(t *testing.T) {
 		next.expectOpen()
 	})
 }
+
+// TestAPreparedConnectionCannotSignIn: a connection that was open when its user's
+// connections were terminated cannot sign in as that user afterwards, though its
+// signature is good. Another connection can, and so can other users on this one.
+func TestAPreparedConnectionCannotSignIn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		prepared, bystander := r.connect(), r.connect()
+		time.Sleep(time.Second)
+		if err := r.hub.Terminate(t.Context(), r.app, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		r.settle()
+		prepared.expectOpen()
+		time.Sleep(time.Minute)
+		prepared.signInAs("alice")
+		r.settle()
+		prepared.expectClosed(protocol.CodeUnauthorized)
+		bystander.signInAs("bob")
+		bystander.expect(signedIn)
+		fresh := r.connect()
+		fresh.signInAs("alice")
+		fresh.expect(signedIn)
+	})
+}
+
+// TestAnOldConnectionSignsInAnew: what was terminated is remembered for a day, so
+// a connection that has been open for longer has to be opened again.
+func TestAnOldConnectionSignsInAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		early, old := r.connect(), r.connect()
+		early.signInAs("alice")
+		early.expect(signedIn)
+		if err := r.hub.Terminate(t.Context(), r.app, "bob"); err != nil {
+			t.Fatal(err)
+		}
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			early.conn.Touch()
+			old.conn.Touch()
+		}
+		early.signInAs("alice") // confirmed again
+		early.expect(signedIn)
+		old.signInAs("bob")
+		r.settle()
+		old.expectClosed(protocol.CodeReconnect)
+	})
+}

@@ -63,7 +63,7 @@ func (w *worker) post(c command) { w.put(&item{cmd: c, cost: itemBytes + c.cost(
 
 func (w *worker) put(it *item) {
 	w.hub.ledger.charge(it.account(), it.cost)
-	w.mailbox.put(it)
+	w.mailbox.put(it, w.hub.now)
 }
 
 func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
@@ -98,9 +98,14 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 		}
 		w.resume()
 		if w.todo.empty() {
-			w.todo = w.mailbox.take()
+			var since time.Duration
+			w.todo, since = w.mailbox.take()
+			w.hub.ledger.oldest[w.index].Store(int64(max(since, 1)))
 		}
 		w.workOff(&w.todo, nil)
+		if w.todo.empty() {
+			w.hub.ledger.upToDate(w.index)
+		}
 	}
 }
 
@@ -236,7 +241,6 @@ func (w *worker) count(u *usage, messages, bytes int) {
 // attach makes the connection the worker's, and greets it.
 func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
-	c.since = w.hub.now()
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
 	w.send(c, protocol.EstablishedFrame(c.id, int(c.app.ActivityTimeout/time.Second)))

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -157,7 +158,7 @@ func busPublishesToNobody(t *testing.T, nodes []Node) {
 
 func busWorks(t *testing.T, nodes []Node) {
 	for i, n := range nodes {
-		if err := n.Bus.Err(); err != nil {
+		if err := errors.Join(n.Bus.Err(), n.Bus.TopicErr(topic("any"))); err != nil {
 			t.Errorf("node %d: %v", i, err)
 		}
 	}

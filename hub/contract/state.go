@@ -23,6 +23,7 @@ func State(t *testing.T, open Open) {
 		"the roster holds everybody":              stateRoster,
 		"newer info replaces older":               stateReplacesInfo,
 		"a full channel takes nobody new":         stateFull,
+		"who was terminated does not come back":   stateRevokes,
 		"channels are described all at once":      stateDescribes,
 		"connections of an app are limited":       stateReserves,
 		"apps have quotas of their own":           stateReservesApart,
@@ -412,5 +413,44 @@ func stateConcurrent(t *testing.T, nodes []Node) {
 	}
 	if got := channel(t, nodes[0], topic(room)).Users; got != 0 {
 		t.Errorf("%d users left", got)
+	}
+}
+
+// stateRevokes has connections sign in that were open when their user's were
+// terminated, and others that were not.
+func stateRevokes(t *testing.T, nodes []Node) {
+	topic := func(user string) hub.Topic { return hub.Topic{App: "1", Channel: "#user-" + user} }
+	signIn := func(n Node, user string, opened time.Time) error {
+		_, err := join(t, n, hub.Join{
+			Topic: topic(user), Subscribers: 1, Member: &protocol.Member{ID: user}, Opened: opened,
+		})
+		return err
+	}
+	before := time.Now()
+	for i, n := range nodes {
+		if err := signIn(n, "bob", before); err != nil {
+			t.Fatalf("node %d: %v before anything was terminated", i, err)
+		}
+	}
+	first, last := nodes[0], nodes[len(nodes)-1]
+	done := make(chan error, 1)
+	first.Bus.Publish(hub.Message{Topic: topic("alice"), Signal: hub.Terminate, User: "alice"}, func(err error) { done <- err })
+	if err := await(t, done); err != nil {
+		t.Fatal(err)
+	}
+	after := time.Now().Add(50 * time.Millisecond) // clocks and answers take a while
+	for _, n := range []Node{first, last} {
+		if err := signIn(n, "alice", before); !errors.Is(err, hub.ErrRevoked) {
+			t.Errorf("a connection of before: got %v, want ErrRevoked", err)
+		}
+		if err := signIn(n, "bob", before); err != nil {
+			t.Errorf("another user: %v", err)
+		}
+	}
+	time.Sleep(time.Until(after.Add(time.Millisecond)))
+	for _, n := range []Node{first, last} {
+		if err := signIn(n, "alice", after); err != nil {
+			t.Errorf("a connection of after: %v", err)
+		}
 	}
 }

@@ -36,6 +36,7 @@ var ends = []hub.End{
 	{Code: protocol.CodeOverCapacity, Reason: hub.Backend},
 	{Code: protocol.CodeReconnect, Reason: hub.MissedEvents},
 	{Code: protocol.CodeReconnect, Reason: hub.Draining},
+	{Code: protocol.CodeReconnect, Reason: hub.Stale},
 	{Code: protocol.CodePongMissing, Reason: hub.Silent},
 	{Code: codeNormal, Reason: hub.ClientClosed},
 	{Code: codeGoingAway, Reason: hub.ClientClosed},

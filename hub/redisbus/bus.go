@@ -2,6 +2,8 @@ package redisbus
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,26 +29,31 @@ type Options struct {
 // Bus is one node's part in a cluster over Redis: a hub.Bus and a hub.State.
 type Bus struct {
 	config  Config
-	client  redis.UniversalClient
+	sharded bool // Redis is a cluster
 	keys    *keys
 	scripts *scripts
 	log     *slog.Logger
 	room    func(context.Context) error
+	id      string // of this process
 
-	lanes  [lanes]*lane
-	feeds  []*feed
-	keeper *keeper
+	reads redis.UniversalClient // for questions, which nothing else waits for
 
-	id        string                   // of this process
-	node      atomic.Pointer[string]   // the incarnation
-	skew      [partitions]atomic.Int64 // Redis's clock less ours, in µs; 0 = not known
-	down      atomic.Pointer[error]    // why Redis is out of reach; nil = it is not
-	downAt    atomic.Int64             // when that began last, in Unix milliseconds
-	restating atomic.Int64             // ops under way that say what the node holds
-	clearing  [partitions]atomic.Bool  // the dead are being cleared away
-	stats     stats
+	revocations *revocations
+	router      *router
+	pulses      []*pulse
+	out         [partitions]*outgoing
+	in          [partitions]*incoming
+	undertaker  *undertaker
+	comparer    *comparer
+	listings    listings
+	stats       stats
+	queued      atomic.Int64  // bytes of events that wait
+	lines       atomic.Uint64 // connections that there were
+
+	feedLog, lostLog, fenceLog *rareLog
 
 	warning error // that the operator should hear of
+	started bool  // guarded by the router's lock
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -57,62 +64,110 @@ var (
 	_ hub.State = (*Bus)(nil)
 )
 
-// openPatience is how long Open tries to reach Redis.
-const openPatience = 10 * time.Second
-
 // Open joins the cluster. It fails when Redis cannot be reached, or cannot be
 // used. Close leaves.
 func Open(ctx context.Context, o Options) (*Bus, error) {
 	silence()
-	b := &Bus{
-		config:  o.Config,
-		client:  o.Config.open(),
-		keys:    newKeys(o.Config.prefix),
-		scripts: newScripts(o.Config.mode == cluster),
-		log:     o.Log,
-		room:    o.Room,
-		id:      newID(),
-	}
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
-	}
+	b := newBus(o)
 	if err := b.start(ctx); err != nil {
-		_ = b.client.Close()
+		for _, s := range b.router.all() {
+			s.close()
+		}
+		_ = b.reads.Close()
 		return nil, fmt.Errorf("redis at %s: %w", o.Config, err)
 	}
 	return b, nil
+}
+
+func newBus(o Options) *Bus {
+	b := &Bus{
+		config: o.Config, sharded: o.Config.mode == cluster,
+		reads: o.Config.openReads(), scripts: newScripts(o.Config.mode == cluster),
+		log: o.Log, room: o.Room, id: newID(),
+	}
+	groups := 1
+	if b.sharded {
+		groups = clusterLeases
+	}
+	b.keys = newKeys(o.Config.prefix, o.Config.db, groups)
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	b.feedLog, b.lostLog, b.fenceLog = newRareLog(b.log), newRareLog(b.log), newRareLog(b.log)
+	b.router, b.undertaker, b.comparer = newRouter(b), newUndertaker(b), newComparer(b)
+	b.stats.lags, b.stats.publishing, b.stats.beats = newHistogram(), newHistogram(), newHistogram()
+	b.revocations = &revocations{reads: b.reads, keys: b.keys}
+	for p := range partitions {
+		b.out[p], b.in[p] = newOutgoing(b, p), newIncoming(b, p)
+	}
+	for g := range groups {
+		b.pulses = append(b.pulses, newPulse(b, g))
+	}
+	return b
+}
+
+func newID() string {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // never fails
+	return hex.EncodeToString(id)
 }
 
 // Warning is what could not be checked when the Bus was opened, or nil.
 func (b *Bus) Warning() error { return b.warning }
 
 func (b *Bus) start(ctx context.Context) error {
-	for i := range b.lanes {
-		b.lanes[i] = newLane(b)
-	}
-	b.makeFeeds()
-	b.keeper = newKeeper(b)
-	err := retry(ctx, openPatience, func(ctx context.Context) error {
-		if err := b.checkServer(ctx); err != nil {
-			return err
-		}
-		if err := b.loadScripts(ctx); err != nil {
-			return err
-		}
-		return b.keeper.round(ctx)
-	})
-	if err != nil {
+	if err := retry(ctx, openPatience, b.reach); err != nil {
 		return err
 	}
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
-	for _, l := range b.lanes {
-		b.running.Go(func() { l.run(ctx) })
+	b.router.mu.Lock()
+	b.started = true
+	b.router.mu.Unlock()
+	for _, s := range b.router.all() {
+		s.start(ctx)
 	}
-	for _, f := range b.feeds {
-		b.running.Go(func() { f.run(ctx) })
+	if b.sharded {
+		b.running.Go(func() { b.router.run(ctx) })
 	}
-	b.running.Go(func() { b.keeper.run(ctx) })
+	for _, p := range b.pulses {
+		b.running.Go(func() { p.run(ctx) })
+	}
 	b.running.Go(func() { b.housekeeping(ctx) })
+	return nil
+}
+
+// reach has the node take part in every partition.
+func (b *Bus) reach(ctx context.Context) error {
+	if err := b.router.refresh(ctx); err != nil {
+		return err
+	}
+	for _, s := range b.router.all() {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+		if err := s.loadScripts(ctx); err != nil {
+			return err
+		}
+		if len(s.partitions()) == 0 {
+			continue
+		}
+		if err := s.round(ctx); err != nil {
+			return err
+		}
+	}
+	for _, p := range b.pulses {
+		if !p.isNew {
+			continue
+		}
+		if err := p.round(ctx); err != nil {
+			return err
+		}
+	}
+	for _, o := range b.out {
+		if _, entered := o.identity(); !entered {
+			return unavailable(errNotReached)
+		}
+	}
 	return nil
 }
 
@@ -146,159 +201,132 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 func (b *Bus) Close(ctx context.Context) {
 	b.flush(ctx)
 	b.stop()
-	for _, f := range b.feeds {
-		f.hangUp()
+	servers := b.router.all()
+	for _, s := range servers {
+		for _, f := range s.feeds {
+			f.hangUp()
+		}
 	}
 	b.running.Wait()
-	b.keeper.leave(ctx)
-	_ = b.client.Close()
+	b.revocations.close()
+	b.leave(ctx)
+	for _, s := range servers {
+		s.close()
+	}
+	_ = b.reads.Close()
 }
 
 // flush waits for what is on its way to Redis.
 func (b *Bus) flush(ctx context.Context) {
-	for _, l := range b.lanes {
-		for !l.idle() && ctx.Err() == nil && b.Err() == nil {
+	for _, o := range b.out {
+		for !o.quiet() && ctx.Err() == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }
 
+// leave declares the node dead and clears up. Where that fails the others find out.
+func (b *Bus) leave(ctx context.Context) {
+	pipe := b.reads.Pipeline()
+	buried := make([]*redis.Cmd, partitions)
+	for p := range partitions {
+		buried[p] = b.eval(ctx, pipe, p, "", buryCall{[]string{b.id + "-"}})
+	}
+	_, _ = pipe.Exec(ctx) // every command has its error
+	for p, c := range buried {
+		reply, err := answerOf(c)
+		if outcomeOf(reply, err) != done {
+			continue
+		}
+		if graves, _ := reply[1].(int64); graves > 0 {
+			_ = b.undertaker.clearAll(ctx, p)
+		}
+	}
+	for _, p := range b.pulses {
+		_ = b.reads.ZRem(ctx, b.keys.leases(p.home), *p.lease.Load()).Err()
+		_ = b.reads.ZRem(ctx, b.keys.versions(p.home), *p.lease.Load()).Err()
+	}
+}
+
 func (b *Bus) housekeeping(ctx context.Context) {
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(housekeepingInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			for _, l := range b.lanes {
-				l.expire(now)
+			for p := range partitions {
+				b.out[p].expire(now)
+				b.in[p].sweep(now)
 			}
-			for _, f := range b.feeds {
-				f.sweep(now)
+			for _, s := range b.router.all() {
+				for _, f := range s.feeds {
+					f.sweep(now)
+				}
 			}
 		}
 	}
 }
 
-func (b *Bus) laneOf(t hub.Topic) *lane { return b.lanes[partitionOf(t)%lanes] }
-
-// patience is how long a subscribe waits for Redis.
-const patience = 10 * time.Second
-
-// publishPatience is how long a publish does.
-const publishPatience = 2 * time.Second
+// maxQueued is how many bytes of events may wait before publishes are refused.
+const maxQueued = 64 << 20
 
 // Publish implements hub.Bus.
 func (b *Bus) Publish(m hub.Message, done func(error)) {
-	if err := b.Err(); err != nil {
+	o := b.out[partitionOf(m.Topic)]
+	began := time.Now()
+	answer := func(err error) {
+		b.stats.published(began, err)
 		done(err)
+	}
+	if err := o.err(); err != nil {
+		answer(err)
 		return
 	}
-	body, frameAt := bodyOf(m)
-	began := time.Now()
-	err := b.laneOf(m.Topic).publish(&op{
-		topic:  m.Topic,
-		script: &b.scripts.publish,
-		args: []any{
-			appKey(m.Topic.App), m.Topic.Channel, body, m.CacheFor.Milliseconds(), frameAt,
-		},
-		bytes: len(body) + 128,
-		until: began.Add(publishPatience),
-		done: func(_ []any, err error) {
-			b.stats.published(began, err)
-			done(err)
-		},
-	})
-	if err != nil {
-		done(err)
+	life := m.CacheFor
+	if m.Signal == hub.Terminate {
+		life = hub.TerminateKept // see revocations
 	}
+	body, frameAt := bodyOf(m)
+	p := &op{
+		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: life.Milliseconds(), frameAt: frameAt},
+		until: began.Add(publishPatience),
+	}
+	bytes := int64(p.bytes())
+	if b.queued.Add(bytes) > maxQueued {
+		b.queued.Add(-bytes)
+		answer(fmt.Errorf("%w: too much waits for Redis", hub.ErrUnavailable))
+		return
+	}
+	p.done = func(err error) {
+		b.queued.Add(-bytes)
+		answer(err)
+	}
+	o.publish(p)
 }
 
 // Follow implements hub.Bus.
 func (b *Bus) Follow(t hub.Topic, r hub.Receiver, done func(error)) {
-	b.feedOf(t).follow(t, r, done)
+	b.in[partitionOf(t)].follow(t, r, done)
 }
 
 // Unfollow implements hub.Bus.
-func (b *Bus) Unfollow(t hub.Topic, r hub.Receiver) { b.feedOf(t).unfollow(t, r) }
+func (b *Bus) Unfollow(t hub.Topic, r hub.Receiver) { b.in[partitionOf(t)].unfollow(t, r) }
 
-// Err implements hub.Bus: why nothing can be published or joined, or nil.
-func (b *Bus) Err() error {
-	if err := b.down.Load(); err != nil {
-		return *err
-	}
-	return nil
+// TopicErr implements hub.Bus.
+func (b *Bus) TopicErr(t hub.Topic) error { return b.out[partitionOf(t)].err() }
+
+// evaluator is a client, or a pipeline.
+type evaluator interface {
+	EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd
 }
 
-// Ready is why the node should be given no clients, or nil. Beside what Err
-// says, what the node publishes must come back by every connection that it
-// listens on.
-func (b *Bus) Ready() error {
-	if err := b.Err(); err != nil {
-		return err
-	}
-	for _, f := range b.feeds {
-		if age := f.age(time.Now()); age > canaryPatience {
-			return fmt.Errorf("%w: nothing has come by connection %d for %s", hub.ErrUnavailable, f.index, age.Round(100*time.Millisecond))
-		}
-	}
-	return nil
-}
-
-// errDoubt is why the keeper has to look at once: Redis does not know the node,
-// or its clock is not where it was.
-var errDoubt = errors.New("redis has refused a script")
-
-// fail says that Redis did not answer as it should. Nothing goes out until the
-// keeper has looked.
-func (b *Bus) fail(err error) {
-	known := fmt.Errorf("%w: %w", hub.ErrUnavailable, err)
-	if b.down.Swap(&known) == nil {
-		b.downAt.Store(time.Now().UnixMilli())
-		b.log.Warn("redis is out of reach", "error", err)
-	}
-	b.keeper.look()
-}
-
-// up says that all is well again.
-func (b *Bus) up() {
-	if b.down.Swap(nil) != nil {
-		b.log.Info("redis is back")
-	}
-	for _, l := range b.lanes {
-		l.resume()
-	}
-}
-
-// restated notes that an op has said what the node holds on a topic.
-func (b *Bus) restated() {
-	if b.restating.Add(-1) == 0 {
-		b.keeper.look()
-	}
-}
-
-// call adds a script to a pipeline.
-func (b *Bus) call(ctx context.Context, pipe redis.Cmdable, partition int, s *script, args []any) *redis.Cmd {
-	all := make([]any, 0, len(args)+2)
-	all = append(all, *b.node.Load(), b.deadline(partition))
-	all = append(all, args...)
-	return pipe.EvalSha(ctx, s.hash, []string{b.keys.tags[partition]}, all...)
-}
-
-// deadline is when a script that is sent now is too late, by Redis's clock, in
-// microseconds; 0 = never.
-func (b *Bus) deadline(partition int) int64 {
-	skew := b.skew[partition].Load()
-	if skew == 0 {
-		return 0
-	}
-	return time.Now().Add(doneBy).UnixMicro() + skew
-}
-
-// idle says that nothing is on its way.
-func (l *lane) idle() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.queue) == 0 && !l.busy
+// eval runs a script on a partition, as the node with that name there.
+func (b *Bus) eval(ctx context.Context, by evaluator, partition int, name string, r request) *redis.Cmd {
+	own := r.args()
+	args := make([]any, 0, len(own)+3)
+	args = append(args, name, b.out[partition].server.Load().deadline(), b.config.logBytes)
+	args = append(args, own...)
+	return by.EvalSha(ctx, r.script(b.scripts).hash, []string{b.keys.tags[partition]}, args...)
 }

@@ -14,165 +14,189 @@ import (
 // catchUpPage is how many messages of the log are read at once.
 const catchUpPage = 500
 
+var errBehind = errors.New("too much has come before what was missed")
+
 // missed is what a partition's log has after a mark.
 type missed struct {
 	arrivals []arrival
-	// whole is false when the log does not go back to the mark.
-	whole bool
-	// anew is true when Redis knows less than the mark: it was started empty, or
-	// is a replica that was behind.
-	anew bool
+	whole    bool   // the log goes back to the mark
+	logged   uint64 // the last number in the log, also if the log has forgotten it
+	known    uint64 // the highest that a node knew to have been logged before the last loss
+	epoch    uint64
 }
 
-// catchUp reads what a partition has missed while there was no connection, gives
+// catchUp reads what the partition has missed while there was no connection, gives
 // it to the topics, then what has come meanwhile. When it cannot be read the
 // connection ends, and the next one tries again.
-func (f *feed) catchUp(ctx context.Context, l *line, p *part) {
+func (in *incoming) catchUp(ctx context.Context, l *line) {
 	select {
-	case f.reading <- struct{}{}:
-		defer func() { <-f.reading }()
+	case l.reading <- struct{}{}:
+		defer func() { <-l.reading }()
 	case <-ctx.Done():
 		return
 	}
-	if f.bus.room != nil && f.bus.room(ctx) != nil {
+	if in.bus.room != nil && in.bus.room(ctx) != nil {
 		return
 	}
-	f.mu.Lock()
-	mark := p.mark
-	f.mu.Unlock()
-	m, err := f.bus.readLog(ctx, p.index, mark)
+	in.mu.Lock()
+	mark, came := in.mark, in.gap.from+uint64(sameTime.Microseconds())
+	in.mu.Unlock()
+	m, err := in.bus.readLog(ctx, in.index, mark, came)
 	if err != nil {
 		if ctx.Err() == nil {
-			f.bus.log.Warn("cannot read what was missed", "partition", p.index, "error", err)
+			in.bus.log.Warn("cannot read what was missed", "partition", in.index, "error", err)
 		}
-		_ = l.pubsub.Close()
+		l.hangUp()
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.line != l {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.line != l {
 		return
 	}
-	if !m.whole || m.anew && f.brokeEarly() {
-		f.missedTooMuch(p)
+	if !m.whole {
+		in.missedTooMuch()
 	}
-	f.replay(l, p, m.arrivals)
+	if m.epoch == in.epoch && m.logged >= in.received {
+		in.gap.open, in.gap.closed = false, time.Now()
+	}
+	in.epoch = m.epoch
+	in.replay(m.arrivals)
 }
 
-// brokeEarly says whether the last connection ended while Redis still worked:
-// then something may have been published that Redis has forgotten since. The
-// lock is held.
-func (f *feed) brokeEarly() bool {
-	const atOnce = time.Second
-	return time.UnixMilli(f.bus.downAt.Load()).Sub(f.broke) > atOnce
+// expectLoss is told that Redis has lost something. Whether that is something that
+// has not come is known once all nodes have said what they knew.
+func (in *incoming) expectLoss() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.judging {
+		return
+	}
+	in.judging = true
+	if in.gap.recent() {
+		in.judged = in.gap.from
+	} else if s := in.bus.out[in.index].server.Load(); in.line != nil {
+		in.judged = max(in.received, s.now())
+	}
+}
+
+// judge is told, once all nodes have said what they knew before a loss, the highest
+// number that any of them knew to have been logged. What was logged after the
+// node's connection had broken, and is forgotten, cannot be read any more.
+func (in *incoming) judge(known uint64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.judging && known > in.judged+uint64(sameTime.Microseconds()) {
+		in.missedTooMuch()
+	}
+	in.judging, in.gap.open = false, in.line == nil
 }
 
 // replay gives what was missed, and then what was kept, to the topics. What was
-// not listened to before this connection has missed nothing.
-func (f *feed) replay(l *line, p *part, arrivals []arrival) {
+// not listened to before this connection has missed nothing. The lock is held.
+func (in *incoming) replay(arrivals []arrival) {
 	refilled := uint64(0)
-	for i, a := range append(arrivals, p.ahead...) {
-		t, logged := f.topics[a.channel], i < len(arrivals)
-		if t == nil || a.seq <= t.last || logged && (t.first == nil || t.first == l) {
+	for i, a := range append(arrivals, in.ahead...) {
+		in.received = max(in.received, a.seq)
+		t, logged := in.topics[a.channel], i < len(arrivals)
+		if t == nil || a.seq <= t.last || logged && (!t.old || a.seq <= t.floor) {
 			continue
 		}
 		if logged {
 			refilled++
 		}
-		if err := t.deliver(a.seq, a.body); err != nil {
-			f.bus.log.Error("a message cannot be read", "channel", a.channel, "error", err)
+		if err := in.deliver(t, a.seq, a.body); err != nil {
+			in.bus.log.Error("a message cannot be read", "channel", a.channel, "error", err)
 		}
-		p.mark = max(p.mark, a.seq)
 	}
-	p.ahead, p.bytes, p.ready = nil, 0, true
-	f.bus.stats.refilled.Add(refilled)
+	in.mark = max(in.mark, in.received)
+	in.ahead, in.bytes, in.ready = nil, 0, true
+	for _, t := range in.topics {
+		t.old = t.old || t.state == on
+	}
+	in.bus.stats.refilled.Add(refilled)
 	if refilled > 0 {
-		f.bus.stats.gaps.Add(1)
+		in.bus.stats.gaps.Add(1)
 	}
 }
 
-// missedTooMuch tells the partition's receivers.
-func (f *feed) missedTooMuch(p *part) {
-	f.bus.stats.lost.Add(1)
-	f.bus.log.Warn("messages were missed for good: sockets reconnect", "partition", p.index)
-	for _, t := range f.topics {
-		if t.part != p {
-			continue
-		}
-		t.reset()
-		if t.receiver != nil {
-			t.receiver.Lost()
-		}
+// missedTooMuch tells the partition's receivers. Where there are none nothing is
+// lost. The lock is held.
+func (in *incoming) missedTooMuch() {
+	if s := in.bus.out[in.index].server.Load(); s.now() > 0 {
+		in.gap.from, in.judged = s.now(), s.now() // nobody is told twice
+	}
+	if told := in.loseAll(); told > 0 {
+		in.bus.stats.lost.Add(1)
+		in.bus.lostLog.tell("messages were missed for good: sockets reconnect", "partition", in.index)
 	}
 }
 
-// readLog reads a partition's log from behind the mark.
-func (b *Bus) readLog(ctx context.Context, partition int, mark uint64) (missed, error) {
+// readLog reads a partition's log from behind the mark. What a node knew to have
+// been logged before a loss has come if it was published at a time when the
+// connection still worked.
+func (b *Bus) readLog(ctx context.Context, partition int, mark, came uint64) (missed, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var m missed
-	from := mark
-	for first := true; ; first = false {
-		pipe := b.client.Pipeline()
-		logged := pipe.HGet(ctx, b.keys.partition(partition), "log")
-		page := pipe.XRangeN(ctx, b.keys.log(partition), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	m := missed{whole: true}
+	for from := mark; ; {
+		page, err := b.readPage(ctx, partition, from, &m)
+		if err != nil {
 			return missed{}, err
 		}
-		if first {
-			m.judge(mark, logged.Val(), page.Val())
+		missing := func(number uint64) bool {
+			return number > from && (number != m.known || number > came)
 		}
-		for _, entry := range page.Val() {
-			a, err := b.arrivalOf(partition, entry)
+		for i, entry := range page {
+			previous, a, err := b.arrivalOf(partition, entry)
 			if err != nil {
 				return missed{}, err
+			}
+			// Each page's first entry names the one before: nothing was trimmed in
+			// between.
+			if i == 0 && missing(previous) {
+				m.whole = false
 			}
 			m.arrivals = append(m.arrivals, a)
 			from = a.seq
 		}
-		if len(page.Val()) < catchUpPage {
+		if len(page) < catchUpPage {
+			m.whole = m.whole && !missing(m.logged)
 			return m, nil
 		}
 	}
 }
 
-// judge says whether the log goes back to the mark: its first entry behind it
-// names the one before.
-func (m *missed) judge(mark uint64, logged string, page []redis.XMessage) {
-	last, _ := strconv.ParseUint(logged, 10, 64) // none is 0
-	if len(page) == 0 {
-		m.anew, m.whole = last < mark, last <= mark
-		return
+// readPage reads a page of the log, and what else is known of the partition.
+func (b *Bus) readPage(ctx context.Context, partition int, from uint64, m *missed) ([]redis.XMessage, error) {
+	pipe := b.reads.Pipeline()
+	fields := pipe.HMGet(ctx, b.keys.partition(partition), "log", "known", "epoch")
+	page := pipe.XRangeN(ctx, b.keys.log(partition), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
 	}
-	previous, _, err := cutPrevious(page[0])
-	m.whole = err == nil && previous <= mark
-	m.anew = previous == 0 && mark > 0
+	of := func(i int) uint64 {
+		word, _ := fields.Val()[i].(string)
+		return digitsOf(word)
+	}
+	m.logged, m.known, m.epoch = of(0), of(1), of(2)
+	return page.Val(), nil
 }
 
-func (b *Bus) arrivalOf(partition int, entry redis.XMessage) (arrival, error) {
+// arrivalOf reads an entry of the log, and the number of the one before.
+func (b *Bus) arrivalOf(partition int, entry redis.XMessage) (previous uint64, a arrival, err error) {
 	number, _, _ := strings.Cut(entry.ID, "-")
 	seq, err := strconv.ParseUint(number, 10, 64)
-	if err != nil {
-		return arrival{}, fmt.Errorf("%w: entry %s of the log", errMalformed, entry.ID)
-	}
-	_, rest, err := cutPrevious(entry)
-	if err != nil {
-		return arrival{}, err
+	message, _ := entry.Values["m"].(string)
+	before, rest, ok := strings.Cut(message, " ")
+	_, rest, more := strings.Cut(rest, " ") // how many bytes were logged before
+	previous, notNumber := strconv.ParseUint(before, 10, 64)
+	if err != nil || notNumber != nil || !ok || !more {
+		return 0, arrival{}, fmt.Errorf("%w: entry %s of the log", errMalformed, entry.ID)
 	}
 	topic, body, err := cutString(rest)
 	if err != nil {
-		return arrival{}, err
+		return 0, arrival{}, err
 	}
-	return arrival{b.keys.pubsubChannel(partition, topic), seq, body}, nil
-}
-
-// cutPrevious takes the number of the entry before it off an entry of the log.
-func cutPrevious(entry redis.XMessage) (previous uint64, rest string, err error) {
-	message, _ := entry.Values["m"].(string)
-	digits, rest, _ := strings.Cut(message, " ")
-	previous, err = strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0, "", fmt.Errorf("%w: entry %s of the log", errMalformed, entry.ID)
-	}
-	return previous, rest, nil
+	return previous, arrival{b.keys.pubsubChannel(partition, topic), seq, body}, nil
 }

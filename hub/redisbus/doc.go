@@ -3,7 +3,8 @@
 //
 // Channels are spread over partitions, each of which is one hash slot of a Redis
 // Cluster: its counters, rosters and log are changed by scripts that publish the
-// change in the same step. Read lua/ for what is true in Redis, feed.go for how
-// messages come, lane.go for how changes go out, and keeper.go for life and
-// death of nodes.
+// change in the same step. Read lua/common.lua for what is true in Redis,
+// outgoing.go and lane.go for how changes go out, incoming.go and feed.go for how
+// messages come, server.go and partition.go for what is done when Redis fails, and
+// pulse.go for life and death of nodes.
 package redisbus

@@ -1,12 +1,21 @@
 package redisbus
 
+import (
+	"github.com/redis/go-redis/v9"
+
+	"channels/hub"
+)
+
 // Crash ends the node as a power cut would: it tells nobody.
 func (b *Bus) Crash() {
 	b.stop()
-	_ = b.client.Close()
-	for _, f := range b.feeds {
-		f.hangUp()
+	for _, s := range b.router.all() {
+		s.close()
+		for _, f := range s.feeds {
+			f.hangUp()
+		}
 	}
+	_ = b.reads.Close()
 	b.running.Wait()
 }
 
@@ -18,3 +27,22 @@ func ParseBody(body string) error {
 
 // CutSeq is for fuzzing.
 func CutSeq(payload string) (uint64, string, error) { return cutSeq(payload) }
+
+// Delay has d called before every pipeline that the node sends.
+func (b *Bus) Delay(d func([]redis.Cmder)) {
+	b.reads.AddHook(delayHook{d})
+	for _, s := range b.router.all() {
+		s.commands.AddHook(delayHook{d})
+	}
+}
+
+// PartitionOf and Tag say where a channel is in Redis.
+func PartitionOf(t hub.Topic) int { return partitionOf(t) }
+
+// Tag is what the names of a partition's keys start with.
+func (b *Bus) Tag(p int) string { return b.keys.tags[p] }
+
+// OutcomeOf is what became of a command.
+func OutcomeOf(reply []any, err error) string {
+	return [...]string{"done", "refused", "not loaded", "not done", "broken", "unknown"}[outcomeOf(reply, err)]
+}

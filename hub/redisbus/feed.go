@@ -5,90 +5,81 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"channels/hub"
 )
 
 const (
-	// plainFeeds is over how many connections a node listens to one Redis.
+	// plainFeeds is over how many connections a node listens to a Redis that has all
+	// partitions.
 	plainFeeds = 2
-	// canaryPatience is for how long nothing may come by a connection before the
-	// node is not ready, and the connection is replaced.
-	canaryPatience = 4 * time.Second
 	// maxSubscribe is how many channels one command names.
 	maxSubscribe = 500
+	// catchUpAtOnce is how many partitions of a connection read the log at a time.
+	catchUpAtOnce = 4
 )
 
-// feed is a connection by which messages come, and its successors: what breaks
-// is replaced, and what was missed is read from the log. It is for a share of the
-// partitions, and in a cluster for one, which has to be on one shard.
+// feed is a connection by which messages come from a server, and its successors:
+// what breaks is replaced, and what was missed is read from the log. On a cluster
+// it is there only while the node listens to something on that server.
 type feed struct {
-	bus     *Bus
-	index   int
-	sharded bool
-	wake    chan struct{} // there is something to subscribe to or to unsubscribe
-	reading chan struct{} // holds a token while a partition's log is read: one at a time
+	bus    *Bus
+	server *server
+	index  int
+	wake   chan struct{} // there is something to listen to
 
 	mu      sync.Mutex
-	topics  map[string]*topic // by Redis's channel
-	parts   map[string]*part  // by the canary's channel
-	byIndex map[int]*part
-	awaited map[*topic]bool // those that somebody waits for
-	idle    []*topic        // in the order in which they became so
-	queue   []request
+	parts   map[int]*incoming
 	line    *line // nil while there is none
 	heard   time.Time
-	broke   time.Time // when the last connection ended
 	backoff time.Duration
 }
 
-// line is one connection.
-type line struct {
-	pubsub *redis.PubSub
-	began  time.Time
-}
-
-// request is something to tell Redis.
-type request struct {
-	unsubscribe bool
-	channel     string
-}
-
-// makeFeeds spreads the partitions over feeds.
-func (b *Bus) makeFeeds() {
-	count, sharded := plainFeeds, false
-	if b.config.mode == cluster {
-		count, sharded = partitions, true
-	}
-	for i := range count {
-		f := &feed{
-			bus: b, index: i, sharded: sharded, wake: make(chan struct{}, 1), heard: time.Now(),
-			topics: make(map[string]*topic), parts: make(map[string]*part), byIndex: make(map[int]*part),
-			awaited: make(map[*topic]bool), reading: make(chan struct{}, 1),
-		}
-		for p := i; p < partitions; p += count {
-			part := &part{index: p}
-			f.parts[b.keys.canary(p, b.id)], f.byIndex[p] = part, part
-		}
-		b.feeds = append(b.feeds, f)
+func newFeed(s *server, index int) *feed {
+	return &feed{
+		bus: s.bus, server: s, index: index, wake: make(chan struct{}, 1),
+		parts: make(map[int]*incoming), heard: time.Now(),
 	}
 }
 
-func (b *Bus) feedFor(partition int) *feed { return b.feeds[partition%len(b.feeds)] }
-
-func (b *Bus) feedOf(t hub.Topic) *feed { return b.feedFor(partitionOf(t)) }
-
-func (f *feed) channelOf(t hub.Topic) string {
-	return f.bus.keys.pubsubChannel(partitionOf(t), topicKey(t))
+// add has a partition listened to.
+func (f *feed) add(in *incoming) {
+	f.mu.Lock()
+	if len(f.parts) == 0 {
+		f.heard = time.Now() // a first connection has its time
+	}
+	f.parts[in.index] = in
+	l := f.line
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+	if l != nil {
+		in.attach(l)
+		if l.isOver() {
+			in.detach(l)
+		}
+	}
 }
 
-// run keeps a connection. In a cluster there is one only while something is
-// listened to.
+// remove ends that.
+func (f *feed) remove(in *incoming) {
+	f.mu.Lock()
+	delete(f.parts, in.index)
+	l, none := f.line, len(f.parts) == 0
+	f.mu.Unlock()
+	if l == nil {
+		return
+	}
+	in.leave(l)
+	if none && f.bus.sharded {
+		l.hangUp()
+	}
+}
+
+// run keeps a connection while one is needed.
 func (f *feed) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !f.needed() {
@@ -100,15 +91,14 @@ func (f *feed) run(ctx context.Context) {
 			}
 		}
 		err := f.listen(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			continue // nothing left to listen to
+		if ctx.Err() != nil || !f.needed() {
+			continue
 		}
 		f.bus.stats.reconnects.Add(1)
-		f.bus.lookAround(ctx)
-		f.bus.log.Warn("a connection by which messages come has ended", "connection", f.index, "error", err)
+		f.bus.feedLog.tell("a connection by which messages come has ended", "server", f.server.addr, "connection", f.index, "error", err)
+		if f.bus.sharded {
+			f.bus.router.look(err)
+		}
 		select {
 		case <-time.After(f.delay()):
 		case <-ctx.Done():
@@ -119,7 +109,7 @@ func (f *feed) run(ctx context.Context) {
 func (f *feed) needed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.sharded || len(f.topics) > 0
+	return !f.bus.sharded || len(f.parts) > 0
 }
 
 // delay is how long to wait before the next connection, longer each time while
@@ -128,100 +118,72 @@ func (f *feed) delay() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.backoff = min(max(2*f.backoff, 20*time.Millisecond), time.Second)
-	return f.backoff
+	return jittered(f.backoff)
 }
 
 // listen opens a connection and reads it to its end.
 func (f *feed) listen(ctx context.Context) error {
-	l, channels := f.begin(ctx)
-	defer f.end(l)
-	ctx, cancel := context.WithCancel(ctx)
-	// The first command opens the connection: in a cluster, to whoever has the
-	// channels that it names.
-	first := min(len(channels), maxSubscribe)
-	if err := f.tell(ctx, l, false, channels[:first]); err != nil {
-		cancel()
+	c, err := dial(ctx, f.server.beats.Options())
+	if err != nil {
 		return err
 	}
+	l, parts := f.begin(c)
+	defer f.end(l)
+	ctx, cancel := context.WithCancel(ctx)
 	var writing sync.WaitGroup
-	writing.Go(func() { f.write(ctx, l, channels[first:]) })
+	writing.Go(func() { l.write(ctx) })
 	defer writing.Wait()
 	defer cancel()
+	for _, in := range parts {
+		in.attach(l)
+	}
 	for {
-		received, err := l.pubsub.Receive(ctx)
+		r, err := c.read()
 		if err == nil {
-			err = f.receive(ctx, l, received)
-		}
-		if errors.Is(err, errNotNeeded) {
-			return nil
+			err = l.receive(ctx, r)
 		}
 		if err != nil {
+			l.hangUp()
 			return err
 		}
 	}
 }
 
-var (
-	errNotNeeded = errors.New("nothing is listened to any more")
-	errSurprise  = errors.New("redis has confirmed what was not asked: the connection was replaced, or the slot has moved")
-	errBehind    = errors.New("too much has come before what was missed")
-)
-
-func (f *feed) receive(ctx context.Context, l *line, received any) error {
-	switch r := received.(type) {
-	case *redis.Message:
-		if f.bus.room != nil {
-			if err := f.bus.room(ctx); err != nil {
-				return err
-			}
-		}
-		return f.message(r.Channel, r.Payload)
-	case *redis.Subscription:
-		return f.answered(ctx, l, r)
-	}
-	return nil
-}
-
-// begin takes a new connection into use and returns what it has to subscribe to.
-// Every partition then waits for its canary and its topics to be confirmed.
-func (f *feed) begin(ctx context.Context) (*line, []string) {
+// begin takes a new connection into use.
+func (f *feed) begin(c *conn) (*line, []*incoming) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := &line{began: time.Now()}
-	if f.sharded {
-		l.pubsub = f.bus.client.SSubscribe(ctx)
-	} else {
-		l.pubsub = f.bus.client.Subscribe(ctx)
+	l := &line{
+		feed: f, conn: c, began: time.Now(), wake: make(chan struct{}, 1),
+		reading: make(chan struct{}, catchUpAtOnce), since: behind(f.server.now()),
 	}
-	f.line, f.queue = l, nil
-	var channels []string
-	for canary, p := range f.parts {
-		p.ready, p.pending, p.ahead, p.bytes = false, 1, nil, 0
-		channels = append(channels, canary)
+	parts := make([]*incoming, 0, len(f.parts))
+	l.home = f.index
+	for _, in := range f.parts {
+		parts = append(parts, in)
+		l.home = in.index
 	}
-	for channel, t := range f.topics {
-		if !t.wanted {
-			delete(f.topics, channel)
-			continue
-		}
-		t.asked, t.dropped, t.initial = 1, 0, true
-		t.part.pending++
-		channels = append(channels, channel)
-	}
-	return l, channels
+	l.canary = f.bus.keys.canary(l.home, fmt.Sprintf("%s-%d-%d", f.bus.id, f.index, f.bus.lines.Add(1)))
+	f.line = l
+	l.send(subscribe, l.home, l.canary)
+	return l, parts
 }
 
 // end is the connection's last.
 func (f *feed) end(l *line) {
+	l.hangUp()
 	f.mu.Lock()
 	if f.line == l {
-		f.line, f.broke = nil, time.Now()
+		f.line = nil
 	}
-	for _, t := range f.topics {
-		t.asked = 1 // nothing is confirmed any more
+	parts := make([]*incoming, 0, len(f.parts))
+	for _, in := range f.parts {
+		parts = append(parts, in)
 	}
 	f.mu.Unlock()
-	_ = l.pubsub.Close()
+	for _, in := range parts {
+		in.detach(l)
+	}
 }
 
 // hangUp ends the connection, if there is one.
@@ -230,227 +192,259 @@ func (f *feed) hangUp() {
 	l := f.line
 	f.mu.Unlock()
 	if l != nil {
-		_ = l.pubsub.Close()
+		l.hangUp()
 	}
 }
 
-// write tells Redis what to subscribe to: first all there is, then what comes.
-func (f *feed) write(ctx context.Context, l *line, channels []string) {
-	for part := range slices.Chunk(channels, maxSubscribe) {
-		_ = f.tell(ctx, l, false, part)
-	}
-	for {
-		select {
-		case <-f.wake:
-		case <-ctx.Done():
-			return
-		}
-		for _, run := range f.requests(l) {
-			_ = f.tell(ctx, l, run.unsubscribe, run.channels)
-		}
-	}
-}
-
-// tell sends one command. Where that fails the connection is ended, which its
-// reader notices.
-func (f *feed) tell(ctx context.Context, l *line, unsubscribe bool, channels []string) error {
-	var err error
-	switch {
-	case f.sharded && unsubscribe:
-		err = l.pubsub.SUnsubscribe(ctx, channels...)
-	case f.sharded:
-		err = l.pubsub.SSubscribe(ctx, channels...)
-	case unsubscribe:
-		err = l.pubsub.Unsubscribe(ctx, channels...)
-	default:
-		err = l.pubsub.Subscribe(ctx, channels...)
-	}
-	if err != nil {
-		_ = l.pubsub.Close()
-	}
-	return err
-}
-
-// run of requests of one sort.
-type requestRun struct {
-	unsubscribe bool
-	channels    []string
-}
-
-// requests takes what there is to tell, in order.
-func (f *feed) requests(l *line) []requestRun {
+// canary says where a sign of life is to be published, if one can come.
+func (f *feed) canary() (partition int, channel string, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.line != l {
-		return nil
+	if f.line == nil {
+		return 0, "", false
 	}
-	var runs []requestRun
-	for _, r := range f.queue {
-		last := len(runs) - 1
-		if last < 0 || runs[last].unsubscribe != r.unsubscribe || len(runs[last].channels) == maxSubscribe {
-			runs = append(runs, requestRun{unsubscribe: r.unsubscribe})
-			last++
-		}
-		runs[last].channels = append(runs[last].channels, r.channel)
-	}
-	f.queue = nil
-	return runs
+	return f.line.home, f.line.canary, true
 }
 
-// ask queues a request. The lock is held.
-func (f *feed) ask(r request) {
-	if f.line != nil {
-		f.queue = append(f.queue, r)
-	}
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// answered takes a confirmation.
-func (f *feed) answered(ctx context.Context, l *line, s *redis.Subscription) error {
-	unsubscribed := s.Kind == "unsubscribe" || s.Kind == "sunsubscribe"
-	f.mu.Lock()
-	if p := f.parts[s.Channel]; p != nil {
-		defer f.mu.Unlock()
-		if unsubscribed || p.ready {
-			return errSurprise
-		}
-		f.counted(ctx, l, p)
-		return nil
-	}
-	t := f.topics[s.Channel]
-	if t == nil {
-		f.mu.Unlock()
-		return errSurprise
-	}
-	var err error
-	if unsubscribed {
-		err = f.unsubscribed(t)
-	} else {
-		err = f.subscribed(ctx, l, t)
-	}
-	var waiting []waiter
-	if err == nil && t.confirmed() {
-		waiting, t.waiting = t.waiting, nil
-		delete(f.awaited, t)
-	}
-	f.mu.Unlock()
-	for _, w := range waiting {
-		w.done(nil)
-	}
-	return err
-}
-
-func (f *feed) subscribed(ctx context.Context, l *line, t *topic) error {
-	if t.asked == 0 {
-		return errSurprise
-	}
-	t.asked--
-	if t.first == nil {
-		t.first = l
-	}
-	if t.initial {
-		t.initial = false
-		f.counted(ctx, l, t.part)
-	}
-	return nil
-}
-
-func (f *feed) unsubscribed(t *topic) error {
-	if t.dropped == 0 {
-		return errSurprise
-	}
-	t.dropped--
-	if !t.wanted && t.dropped == 0 {
-		delete(f.topics, t.channel)
-		if f.sharded && len(f.topics) == 0 {
-			return errNotNeeded
-		}
-	}
-	return nil
-}
-
-// counted notes one confirmation of those that a partition waits for; after the
-// last it reads what it has missed.
-func (f *feed) counted(ctx context.Context, l *line, p *part) {
-	p.pending--
-	if p.pending == 0 {
-		f.bus.running.Go(func() { f.catchUp(ctx, l, p) })
-	}
-}
-
-// message takes what was published.
-func (f *feed) message(channel, payload string) error {
+// lives notes a sign of life.
+func (f *feed) lives() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p := f.parts[channel]; p != nil {
-		return f.canary(p, payload)
-	}
-	seq, body, err := cutSeq(payload)
-	if err != nil {
-		return err
-	}
-	t := f.topics[channel]
-	if t == nil {
-		return nil
-	}
-	f.bus.stats.received(seq, len(body), f.bus.skew[t.part.index].Load())
-	if !t.part.ready {
-		return t.part.keep(arrival{channel, seq, body})
-	}
-	t.part.mark = max(t.part.mark, seq)
-	return t.deliver(seq, body)
-}
-
-// canary takes the node's own sign of life, which says how far the partition was
-// when it was sent.
-func (f *feed) canary(p *part, payload string) error {
-	seq, err := strconv.ParseUint(payload, 10, 64)
-	if err != nil {
-		return fmt.Errorf("%w: canary %q", errMalformed, payload)
-	}
 	f.heard, f.backoff = time.Now(), 0
-	if p.ready {
-		p.mark = max(p.mark, seq)
-	}
-	return nil
-}
-
-func (p *part) keep(a arrival) error {
-	p.ahead = append(p.ahead, a)
-	p.bytes += len(a.body)
-	if p.bytes > maxAhead {
-		return errBehind
-	}
-	return nil
-}
-
-// live says whether canaries should be sent.
-func (f *feed) live() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.line != nil
-}
-
-// note learns how far a partition is. That counts only while nothing is listened
-// to, when nothing can be missed.
-func (f *feed) note(partition int, seq uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.topics) == 0 {
-		p := f.byIndex[partition]
-		p.mark = max(p.mark, seq)
-	}
 }
 
 // age is for how long nothing has come, where something should.
 func (f *feed) age(now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.sharded && len(f.topics) == 0 {
+	if f.bus.sharded && len(f.parts) == 0 {
 		return 0
 	}
 	return now.Sub(f.heard)
+}
+
+// sweep ends a connection by which nothing comes.
+func (f *feed) sweep(now time.Time) {
+	f.mu.Lock()
+	l := f.line
+	silent := l != nil && now.Sub(f.heard) > canaryPatience && now.Sub(l.began) > canaryPatience
+	f.mu.Unlock()
+	if silent {
+		l.silent.Store(true)
+		l.hangUp()
+	}
+}
+
+// line is one connection of a feed.
+type line struct {
+	feed    *feed
+	conn    *conn
+	began   time.Time
+	since   uint64 // the server's time when it began, or earlier
+	home    int    // the partition of its canary
+	canary  string // where the node's signs of life come
+	reading chan struct{}
+	wake    chan struct{} // there is something to send
+
+	clock  atomic.Uint64 // of the last sign of life
+	silent atomic.Bool   // none came any more
+	over   atomic.Bool
+
+	mu    sync.Mutex
+	queue []subscribing // to be sent
+	sent  []subscribing // and not answered
+}
+
+// subscribing is a command about channels of one partition.
+type subscribing struct {
+	command   command
+	partition int
+	channels  []string
+	left      int // confirmations that are missing
+}
+
+var (
+	errSurprise = errors.New("redis has confirmed what was not asked")
+	errRefused  = errors.New("redis has refused to listen")
+)
+
+func (l *line) hangUp() {
+	l.over.Store(true)
+	l.conn.close()
+}
+
+func (l *line) isOver() bool { return l.over.Load() }
+
+// workedUntil is until when the connection is known to have worked, by the
+// server's time. One that has ended did until then; one that was silent may have
+// been broken since its last sign of life.
+func (l *line) workedUntil() uint64 {
+	if l.silent.Load() {
+		return l.clock.Load()
+	}
+	return l.feed.server.now()
+}
+
+// send queues a command, which does not wait.
+func (l *line) send(c command, partition int, channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := len(l.queue) - 1
+	if last < 0 || l.queue[last].command != c || l.queue[last].partition != partition && l.feed.bus.sharded ||
+		len(l.queue[last].channels) == maxSubscribe {
+		l.queue = append(l.queue, subscribing{command: c, partition: partition})
+		last++
+	}
+	l.queue[last].channels = append(l.queue[last].channels, channel)
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write sends what there is to say.
+func (l *line) write(ctx context.Context) {
+	for {
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+			return
+		}
+		for _, s := range l.unsent() {
+			if err := l.conn.send(append([]string{l.verb(s.command)}, s.channels...)); err != nil {
+				l.hangUp() // which its reader notices
+				return
+			}
+		}
+	}
+}
+
+func (l *line) unsent() []subscribing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := l.queue
+	l.queue = nil
+	for i := range queue {
+		queue[i].left = len(queue[i].channels)
+	}
+	l.sent = append(l.sent, queue...)
+	return slices.Clone(queue)
+}
+
+func (l *line) verb(c command) string {
+	verb := "SUBSCRIBE"
+	if c == unsubscribe {
+		verb = "UNSUBSCRIBE"
+	}
+	if l.feed.bus.sharded {
+		verb = "S" + verb
+	}
+	return verb
+}
+
+// receive takes what has come.
+func (l *line) receive(ctx context.Context, r received) error {
+	switch {
+	case r.failure != "":
+		return l.refused(r.failure)
+	case r.kind == "message" || r.kind == "smessage":
+		if r.channel == l.canary {
+			return l.alive(r.payload)
+		}
+		if room := l.feed.bus.room; room != nil {
+			if err := room(ctx); err != nil {
+				return err
+			}
+		}
+		in, err := l.incomingOf(r.channel)
+		if err != nil {
+			return err
+		}
+		return in.message(l, r.channel, r.payload)
+	case r.kind == "subscribe" || r.kind == "ssubscribe":
+		return l.confirmed(ctx, subscribe, r.channel)
+	case r.kind == "unsubscribe" || r.kind == "sunsubscribe":
+		return l.confirmed(ctx, unsubscribe, r.channel)
+	}
+	return nil
+}
+
+// alive takes the node's own sign of life: the server's time when it was sent.
+func (l *line) alive(payload string) error {
+	sent := digitsOf(payload)
+	if sent == 0 {
+		return fmt.Errorf("%w: canary %.20q", errMalformed, payload)
+	}
+	l.clock.Store(sent)
+	l.feed.lives()
+	if now := l.feed.server.now(); now > sent {
+		l.feed.bus.stats.lags.observe(time.Duration(now-sent) * time.Microsecond)
+	}
+	return nil
+}
+
+func (l *line) incomingOf(channel string) (*incoming, error) {
+	p := l.feed.bus.keys.partitionAt(channel)
+	if p < 0 {
+		return nil, fmt.Errorf("%w: on %.60q", errMalformed, channel)
+	}
+	return l.feed.bus.in[p], nil
+}
+
+// confirmed takes a confirmation. One that nobody has asked for means that the
+// slot was moved: its partition is listened to elsewhere from now on.
+func (l *line) confirmed(ctx context.Context, c command, channel string) error {
+	if channel == l.canary {
+		if c == unsubscribe {
+			return errSurprise
+		}
+		l.answered()
+		return nil
+	}
+	in, err := l.incomingOf(channel)
+	if err != nil {
+		return err
+	}
+	if in.confirmed(ctx, l, c, channel) {
+		l.answered()
+		return nil
+	}
+	if c == unsubscribe && l.feed.bus.sharded {
+		in.detach(l)
+		l.feed.bus.router.look(errSurprise)
+		return nil
+	}
+	return errSurprise
+}
+
+// answered counts a confirmation for the command that is oldest.
+func (l *line) answered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.sent) == 0 {
+		return
+	}
+	l.sent[0].left--
+	if l.sent[0].left <= 0 {
+		l.sent = l.sent[1:]
+	}
+}
+
+// refused is for a command that has failed: in a cluster, because the slot is
+// elsewhere.
+func (l *line) refused(why string) error {
+	l.mu.Lock()
+	if len(l.sent) == 0 || !l.feed.bus.sharded {
+		l.mu.Unlock()
+		return fmt.Errorf("%w: %s", errRefused, why)
+	}
+	partition := l.sent[0].partition
+	l.sent = l.sent[1:]
+	l.mu.Unlock()
+	if partition == l.home {
+		return fmt.Errorf("%w: %s", errRefused, why)
+	}
+	l.feed.bus.in[partition].detach(l)
+	l.feed.bus.router.look(errRefused)
+	return nil
 }

@@ -1,100 +1,205 @@
 package redisbus
 
 import (
-	"slices"
+	"strings"
+	"time"
 
 	"channels/hub"
+	"channels/protocol"
 )
 
-// holding is what the node has on a topic. It is noted when the hub says so, and
-// so ahead of what Redis has been told.
+// holding is what the node has on a topic, as the hub says, and what Redis has not
+// been told of it yet. Its partition's lock guards it. Numbers coalesce: the newest
+// is told. Who comes and goes does not: each move is told, in order.
 type holding struct {
+	topic       hub.Topic
 	subscribers int
+	most        int               // that all nodes may have; 0 = any
 	users       map[string]string // user id to user info
+	counted     bool              // the subscribers are told how many they are
+
+	queued    bool      // something is to be told
+	since     time.Time // that
+	restating bool      // because Redis may have forgotten it
+	moves     []move
+	waiting   []*waiter
 }
 
-// hold notes a join. The lane's lock is held.
-func (l *lane) hold(j hub.Join) {
-	h := l.held[j.Topic]
-	if h == nil {
-		h = &holding{}
-		l.held[j.Topic] = h
-	}
-	h.subscribers = j.Subscribers
-	if j.Member != nil {
-		if h.users == nil {
-			h.users = make(map[string]string)
-		}
-		h.users[j.Member.ID] = string(j.Member.Info)
-	}
+// move is a user's coming to the node's part of a channel, or going from it.
+type move struct {
+	enters     bool
+	user, info string
+	most       int     // users that the channel may have; 0 = any
+	by         *waiter // who is told when there is no room
 }
 
-// release notes a leave. The lane's lock is held.
-func (l *lane) release(leave hub.Leave) {
-	h := l.held[leave.Topic]
-	if h == nil {
+// waiter waits for something to be told.
+type waiter struct {
+	until       time.Time
+	wantsRoster bool                  // from Redis
+	joins       bool                  // wants to know what the subscriber must see
+	connections int                   // of a reservation
+	asked       time.Time             // when a reservation was first refused
+	full        bool                  // there was no room
+	doubtful    bool                  // or there may be soon
+	answer      func(*verdict, error) // nil once it was called; the partition's lock guards it
+}
+
+// verdict is what Redis has answered about a topic.
+type verdict struct {
+	seq     uint64
+	cached  []byte
+	members []protocol.Member // nil where the node was to have them
+	sum     string            // of the roster
+	full    bool              // no room
+	partial bool              // nodes are coming back: members may be missing
+}
+
+// join notes that a connection has come.
+func (h *holding) join(j hub.Join, w *waiter) {
+	h.subscribers, h.counted = j.Subscribers, j.Counted
+	h.waiting = append(h.waiting, w)
+	if j.Member == nil {
 		return
 	}
-	h.subscribers = leave.Subscribers
-	delete(h.users, leave.Gone)
-	if h.subscribers == 0 && len(h.users) == 0 {
-		delete(l.held, leave.Topic)
+	if h.users == nil {
+		h.users = make(map[string]string)
+	}
+	h.users[j.Member.ID] = string(j.Member.Info)
+	h.moves = append(h.moves, move{enters: true, user: j.Member.ID, info: string(j.Member.Info), most: j.MaxMembers, by: w})
+}
+
+// leave notes that a connection has gone.
+func (h *holding) leave(l hub.Leave, w *waiter) {
+	h.subscribers, h.counted = l.Subscribers, l.Counted
+	h.waiting = append(h.waiting, w)
+	if l.Gone != "" {
+		delete(h.users, l.Gone)
+		h.moves = append(h.moves, move{user: l.Gone})
 	}
 }
 
-// doubt has everything that the node holds said again.
-func (l *lane) doubt() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for topic := range l.held {
-		l.dirty[topic] = true
-	}
+// idle says that there is nothing about the topic to remember.
+func (h *holding) idle() bool {
+	return !h.queued && h.subscribers == 0 && len(h.users) == 0 && len(h.moves) == 0 && len(h.waiting) == 0
 }
 
-// forget is for a node that was declared dead: it holds nothing any more on the
-// topics that it listens to, since their subscribers are told to reconnect. What
-// it only counts it still has.
-func (l *lane) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.dirty)
-	for topic := range l.held {
-		if l.bus.feedOf(topic).listensTo(topic) {
-			delete(l.held, topic)
-		} else {
-			l.dirty[topic] = true
+// restate has everything told.
+func (h *holding) restate() {
+	asking := make(map[string]move)
+	for _, m := range h.moves {
+		if m.by != nil {
+			asking[m.user] = m
 		}
 	}
-	l.queue = slices.DeleteFunc(l.queue, func(o *op) bool {
-		if o.script != &l.bus.scripts.hold {
+	h.moves = h.moves[:0]
+	for user, info := range h.users {
+		m := asking[user]
+		h.moves = append(h.moves, move{enters: true, user: user, info: info, most: m.most, by: m.by})
+	}
+	h.restating = true
+}
+
+// maxMoves is how many users one script is told of.
+const maxMoves = 256
+
+// telling is what a script is told about a topic.
+type telling struct {
+	of          *holding
+	subscribers int
+	most        int
+	counted     bool
+	restating   bool
+	moves       []move
+	waiting     []*waiter
+}
+
+// take returns what to tell next, at most so many moves.
+func (h *holding) take(moves int) *telling {
+	n := min(len(h.moves), moves)
+	t := &telling{
+		of: h, subscribers: h.subscribers, most: h.most, counted: h.counted, restating: h.restating, moves: h.moves[:n:n],
+	}
+	h.moves = h.moves[n:]
+	if len(h.moves) == 0 {
+		h.moves = nil
+		t.waiting, h.waiting = h.waiting, nil
+	}
+	return t
+}
+
+// untake puts back what was not told.
+func (h *holding) untake(t *telling) {
+	h.moves = append(t.moves, h.moves...)
+	h.waiting = append(t.waiting, h.waiting...)
+}
+
+// retell has said again what may have been told, or not: of everybody concerned,
+// whether he is there now.
+func (h *holding) retell(t *telling) {
+	again := make([]move, 0, len(t.moves)+len(h.moves))
+	seen := make(map[string]bool, len(t.moves))
+	for _, m := range t.moves {
+		if seen[m.user] {
+			continue
+		}
+		seen[m.user] = true
+		info, here := h.users[m.user]
+		if !here {
+			again = append(again, move{user: m.user})
+			continue
+		}
+		m.enters, m.info = true, info
+		again = append(again, m)
+	}
+	h.moves = append(again, h.moves...)
+	h.waiting = append(t.waiting, h.waiting...)
+}
+
+// refuse notes that there was no room for a move's user.
+func (t *telling) refuse(index int) {
+	m := t.moves[index]
+	delete(t.of.users, m.user)
+	t.of.subscribers = max(t.of.subscribers-1, 0)
+	if m.by != nil {
+		m.by.full = true
+	}
+}
+
+// flags are those of lua/state.lua. The roster is asked for if the node does not
+// know it.
+func (t *telling) flags(knowsRoster bool) string {
+	var flags strings.Builder
+	if t.counted {
+		flags.WriteByte('c')
+	}
+	joins, roster := false, !knowsRoster
+	for _, w := range t.waiting {
+		joins, roster = joins || w.joins, roster || w.wantsRoster
+	}
+	switch {
+	case !joins:
+	case keepsRoster(t.of.topic) && roster:
+		flags.WriteByte('r')
+	case keepsRoster(t.of.topic):
+		flags.WriteByte('s')
+	case protocol.KindOf(t.of.topic.Channel).IsCache():
+		flags.WriteByte('x')
+	}
+	return flags.String()
+}
+
+// onlyGoes says that the telling makes Redis remember less.
+func (t *telling) onlyGoes() bool {
+	for _, m := range t.moves {
+		if m.enters {
 			return false
 		}
-		l.bytes -= o.bytes
-		l.bus.restated()
-		return true
-	})
-}
-
-// restate appends an op for each topic about which Redis may be wrong. It comes
-// behind those that wait, which what the node holds contains already. The lane's
-// lock is held.
-func (l *lane) restate() {
-	for topic := range l.dirty {
-		h := l.held[topic]
-		if h == nil {
-			h = &holding{}
-		}
-		args := []any{appKey(topic.App), topic.Channel, h.subscribers}
-		bytes := 64
-		for user, info := range h.users {
-			args = append(args, user, info)
-			bytes += len(user) + len(info)
-		}
-		l.bus.restating.Add(1)
-		l.put(&op{
-			topic: topic, script: &l.bus.scripts.hold, args: args, bytes: bytes, lasting: true,
-			done: func([]any, error) { l.bus.restated() },
-		})
 	}
-	clear(l.dirty)
+	for _, w := range t.waiting {
+		if w.joins || w.connections > 0 {
+			return false
+		}
+	}
+	return !t.restating
 }

@@ -4,31 +4,68 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"channels/hub"
 )
 
 const (
-	// partitions is how many hash slots the channels are spread over. All nodes
-	// must agree, so it is part of the schema.
-	partitions = 64
+	// partitions is how many parts the channels are spread over, each in a hash slot
+	// of its own. All nodes must agree, so it is part of the schema.
+	partitions = 256
 	// schema stands in every key, so that versions which understand them
 	// differently do not meet.
-	schema = "1"
+	schema = "2"
+	// slots is how many a Redis Cluster has.
+	slots = 16384
 )
 
 // keys makes the names of what is kept in Redis; see lua/common.lua.
 type keys struct {
-	tags [partitions]string
+	tags   [partitions]string
+	start  int // where a partition's number starts in its tag
+	groups int // of partitions that share a lease
 }
 
-func newKeys(prefix string) *keys {
-	k := new(keys)
+// newKeys returns the keys of a deployment. Pub/sub knows no databases, so the
+// number of one other than 0 is part of every name. No prefix has an @.
+func newKeys(prefix string, db, groups int) *keys {
+	if db != 0 {
+		prefix = fmt.Sprintf("%s@%d", prefix, db)
+	}
+	k := &keys{start: len(prefix) + len(schema) + 3, groups: groups}
 	for p := range k.tags {
-		k.tags[p] = fmt.Sprintf("{%s:%s:%d}", prefix, schema, p)
+		k.tags[p] = spreadTag(fmt.Sprintf("%s:%s:%03d", prefix, schema, p), p)
 	}
 	return k
+}
+
+// spreadTag adds to a partition's name what brings it into its share of the
+// slots, so that masters which have as many slots have as many partitions.
+func spreadTag(name string, p int) string {
+	for i := 0; ; i++ {
+		tag := name + "." + strconv.FormatInt(int64(i), 36)
+		if int(crc16(tag))%slots*partitions/slots == p {
+			return "{" + tag + "}"
+		}
+	}
+}
+
+// crc16 is the checksum by which a Redis Cluster places keys.
+func crc16(s string) uint16 {
+	var sum uint16
+	for i := range len(s) {
+		sum ^= uint16(s[i]) << 8
+		for range 8 {
+			if sum&0x8000 != 0 {
+				sum = sum<<1 ^ 0x1021
+			} else {
+				sum <<= 1
+			}
+		}
+	}
+	return sum
 }
 
 // partitionOf says where a topic belongs.
@@ -40,6 +77,25 @@ func partitionOf(t hub.Topic) int {
 	return int(h.Sum32() % partitions)
 }
 
+// partitionAt reads a partition's number out of a name that starts with its tag;
+// -1 when there is none.
+func (k *keys) partitionAt(name string) int {
+	if len(name) < k.start+3 {
+		return -1
+	}
+	p, err := strconv.Atoi(name[k.start : k.start+3])
+	if err != nil || p < 0 || p >= partitions || !strings.HasPrefix(name, k.tags[p]) {
+		return -1
+	}
+	return p
+}
+
+// groupOf says which lease a partition hangs on, and home where that lease is.
+func (k *keys) groupOf(p int) int { return p * k.groups / partitions }
+func (k *keys) home(group int) int {
+	return group * partitions / k.groups
+}
+
 // appKey is an app's id as it stands in keys and topics, without a colon.
 func appKey(id string) string { return url.QueryEscape(id) }
 
@@ -49,11 +105,16 @@ func topicKey(t hub.Topic) string { return appKey(t.App) + ":" + t.Channel }
 // pubsubChannel is where a topic's messages are published.
 func (k *keys) pubsubChannel(p int, topic string) string { return k.tags[p] + ":t:" + topic }
 
-// canary is where a node's own beats are published.
-func (k *keys) canary(p int, node string) string { return k.tags[p] + ":y:" + node }
+// canary is where a node's own signs of life are published.
+func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + line }
 
 func (k *keys) log(p int) string                     { return k.tags[p] + ":log" }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }
+func (k *keys) restating(p int) string               { return k.tags[p] + ":restating" }
+func (k *keys) nodes(p int) string                   { return k.tags[p] + ":nodes" }
+func (k *keys) leases(p int) string                  { return k.tags[p] + ":leases" }
+func (k *keys) versions(p int) string                { return k.tags[p] + ":versions" }
+func (k *keys) dying(p int) string                   { return k.tags[p] + ":dying" }
 func (k *keys) subscribers(p int, app string) string { return k.tags[p] + ":subs:" + appKey(app) }
 func (k *keys) users(p int, app string) string       { return k.tags[p] + ":users:" + appKey(app) }
 func (k *keys) members(p int, topic string) string   { return k.tags[p] + ":m:" + topic }

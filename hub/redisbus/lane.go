@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,83 +13,37 @@ import (
 	"channels/hub"
 )
 
-const (
-	// lanes is how many pipelines changes go out by. A partition's changes all go
-	// by one, which keeps their order.
-	lanes = 2
-	// maxBatch and maxBatchBytes bound what one pipeline carries.
-	maxBatch      = 256
-	maxBatchBytes = 1 << 20
-	// maxLaneBytes is what may wait for a pipeline before publishes are refused.
-	maxLaneBytes = 32 << 20
-)
+// lanesPerServer is how many pipelines go out to a server at a time. A partition
+// is in one of them at most, which keeps its order.
+const lanesPerServer = 2
 
-// errUnknown is what a publish is answered whose answer from Redis was lost.
-var errUnknown = errors.New("redis has not answered: the event may have gone out")
-
-// op is a script to be run for a topic.
-type op struct {
-	topic   hub.Topic
-	script  *script
-	args    []any     // after those that all scripts have
-	bytes   int       // about what the arguments take
-	until   time.Time // when it is given up; zero = never
-	lasting bool      // run again when it is not known whether it was
-	done    func(reply []any, err error)
-}
-
-// lane carries ops to Redis, in order, many at a time: those that come while a
-// pipeline is under way make the next one. It also knows what the node holds on
-// its topics, so that it can say so again.
+// lane carries what partitions have for a server, many at a time: what comes while
+// a pipeline is under way makes the next one. Events go before state, and state has
+// a share that grows with the time that it has waited for.
 type lane struct {
-	bus  *Bus
-	wake chan struct{}
+	server *server
+	wake   chan struct{}
 
-	mu      sync.Mutex
-	queue   []*op
-	bytes   int
-	paused  bool
-	busy    bool
-	resting *sync.Cond // told when busy ends
-	held    map[hub.Topic]*holding
-	dirty   map[hub.Topic]bool // what Redis knows of these may be wrong
+	mu     sync.Mutex
+	urgent []*outgoing // those that have events, in turn
+	ready  []*outgoing // those that have topics
 }
 
-func newLane(b *Bus) *lane {
-	l := &lane{
-		bus:    b,
-		wake:   make(chan struct{}, 1),
-		held:   make(map[hub.Topic]*holding),
-		dirty:  make(map[hub.Topic]bool),
-		paused: true,
+func newLane(s *server) *lane { return &lane{server: s, wake: make(chan struct{}, 1)} }
+
+// add puts a partition at the end of those that have events, or topics.
+func (l *lane) add(o *outgoing, events bool) {
+	l.mu.Lock()
+	if events {
+		l.urgent = append(l.urgent, o)
+	} else {
+		l.ready = append(l.ready, o)
 	}
-	l.resting = sync.NewCond(&l.mu)
-	return l
-}
-
-// put appends an op. The lane's lock is held by the caller.
-func (l *lane) put(o *op) {
-	l.queue = append(l.queue, o)
-	l.bytes += o.bytes
-	l.signal()
-}
-
-func (l *lane) signal() {
+	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// publish appends an op unless too much waits already.
-func (l *lane) publish(o *op) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.bytes > maxLaneBytes {
-		return fmt.Errorf("%w: too much waits for Redis", hub.ErrUnavailable)
-	}
-	l.put(o)
-	return nil
 }
 
 func (l *lane) run(ctx context.Context) {
@@ -101,212 +53,257 @@ func (l *lane) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for batch := l.take(); batch != nil; batch = l.take() {
-			again, failure := l.exec(ctx, batch)
-			l.settle(again, failure)
-			if failure != nil {
-				l.bus.fail(failure)
-			}
+		for b := l.take(); b != nil && ctx.Err() == nil; b = l.take() {
+			l.exec(ctx, b)
 		}
 	}
 }
 
-// take returns what goes out next; nil when there is nothing, or nothing may.
-func (l *lane) take() []*op {
+// take returns what goes out next; nil when there is nothing.
+func (l *lane) take() *batch {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.paused || len(l.queue) == 0 {
+	urgent, ready := l.urgent, l.ready
+	l.urgent, l.ready = nil, nil
+	l.mu.Unlock()
+	b := &batch{publishes: maxBatch, bytes: maxBatchBytes}
+	events := 0
+	for events < len(urgent) && b.publishes > 0 && b.bytes > 0 {
+		urgent[events].takePublishes(b)
+		events++
+	}
+	b.topics, b.bytes = share(maxBatch-b.publishes, ready), maxBatchBytes
+	topics := 0
+	for topics < len(ready) && b.topics > 0 && b.bytes > 0 {
+		ready[topics].takeTopics(b)
+		topics++
+	}
+	l.mu.Lock()
+	l.urgent = append(slices.Clone(urgent[events:]), l.urgent...)
+	l.ready = append(slices.Clone(ready[topics:]), l.ready...)
+	l.mu.Unlock()
+	if len(b.calls) == 0 {
 		return nil
 	}
-	n, bytes := 0, 0
-	for n < len(l.queue) && n < maxBatch && bytes < maxBatchBytes {
-		bytes += l.queue[n].bytes
-		n++
-	}
-	batch := slices.Clone(l.queue[:n])
-	clear(l.queue[:n])
-	l.queue = l.queue[n:]
-	l.bytes -= bytes
-	l.busy = true
-	return batch
+	return b
 }
 
-// settle puts back what has to be run again. Later ops of the same topics may
-// have been carried out before, so what the node holds there is said anew.
-func (l *lane) settle(again []*op, failure error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.busy = false
-	l.resting.Broadcast()
-	for _, o := range again {
-		l.bytes += o.bytes
-		if o.lasting {
-			l.dirty[o.topic] = true
+// share is of how many topics Redis is told beside so many events.
+func share(events int, ready []*outgoing) int {
+	if events < maxBatch/8 {
+		return topicsAlone
+	}
+	oldest := time.Time{}
+	for _, o := range ready {
+		if since := o.oldest(); !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+			oldest = since
 		}
 	}
-	l.queue = append(again, l.queue...)
-	if failure != nil {
-		l.paused = true
-		return
+	if !oldest.IsZero() && time.Since(oldest) > lateTopic {
+		return topicsLate
 	}
-	if len(again) > 0 && !l.paused {
-		l.restate()
-	}
+	return topicsBesides
 }
 
-// pause returns when nothing is under way; nothing will be until resume.
-func (l *lane) pause() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.paused = true
-	for l.busy {
-		l.resting.Wait()
-	}
-}
-
-func (l *lane) resume() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.paused {
-		return
-	}
-	l.paused = false
-	l.restate()
-	l.signal()
-}
-
-// expire gives up what has waited too long.
-func (l *lane) expire(now time.Time) {
-	l.mu.Lock()
-	var late []*op
-	l.queue = slices.DeleteFunc(l.queue, func(o *op) bool {
-		if o.until.IsZero() || now.Before(o.until) {
-			return false
-		}
-		late = append(late, o)
-		l.bytes -= o.bytes
-		if o.lasting {
-			l.dirty[o.topic] = true
-		}
-		return true
-	})
-	l.mu.Unlock()
-	for _, o := range late {
-		o.done(nil, fmt.Errorf("%w: redis has not answered in time", hub.ErrUnavailable))
-	}
-}
-
-// exec runs a batch. It returns what has to be run again, and what stands
-// against going on.
-func (l *lane) exec(ctx context.Context, batch []*op) (again []*op, failure error) {
-	b := l.bus
-	pipe := b.client.Pipeline()
-	commands := make([]*redis.Cmd, len(batch))
-	for i, o := range batch {
-		commands[i] = b.call(ctx, pipe, partitionOf(o.topic), o.script, o.args)
+// exec runs a batch and looks at the answers.
+func (l *lane) exec(ctx context.Context, b *batch) {
+	s := l.server
+	pipe := s.commands.Pipeline()
+	commands := make([]*redis.Cmd, len(b.calls))
+	for i, c := range b.calls {
+		commands[i] = s.bus.eval(ctx, pipe, c.to.index, c.name, c.request)
 	}
 	_, _ = pipe.Exec(ctx) // every command has its error
 	missing := false
-	for i, o := range batch {
+	for i, c := range b.calls {
 		reply, err := answerOf(commands[i])
-		repeat, err := l.judge(o, reply, err)
-		if repeat {
-			again = append(again, o)
-		}
-		if errors.Is(err, errScripts) {
-			missing = true
-		} else if err != nil {
-			failure = err
-		}
+		what := outcomeOf(reply, err)
+		missing = missing || what == notLoaded
+		c.to.settleCall(c, what, reply, err)
 	}
-	if missing && failure == nil {
-		failure = b.loadScripts(ctx)
-	}
-	return again, failure
-}
-
-// errScripts says that Redis has lost the scripts.
-var errScripts = errors.New("redis does not have the scripts")
-
-// judge looks at an answer. It says whether the op has to be run again, which it
-// has else been told of, and what stands against going on.
-func (l *lane) judge(o *op, reply []any, err error) (again bool, failure error) {
-	switch {
-	case err == nil && !refused(reply):
-		o.done(reply, nil)
-		return false, nil
-	case err == nil:
-		return l.keep(o), fmt.Errorf("%w: %v", errDoubt, reply[0])
-	case notRun(err):
-		if strings.HasPrefix(err.Error(), "NOSCRIPT") {
-			return l.keep(o), errScripts
-		}
-		return l.keep(o), err
-	case isReply(err):
-		// A script that fails would fail again.
-		l.bus.log.Error("a script has failed", "error", err)
-		o.done(nil, err)
-		return false, nil
-	case o.lasting:
-		return l.keep(o), err
-	default:
-		o.done(nil, fmt.Errorf("%w: %w", errUnknown, err))
-		return false, err
-	}
-}
-
-// keep says whether an op that was not carried out still can be.
-func (l *lane) keep(o *op) bool {
-	if o.until.IsZero() || time.Now().Before(o.until) {
-		return true
-	}
-	o.done(nil, fmt.Errorf("%w: redis has not answered in time", hub.ErrUnavailable))
-	if o.lasting {
-		l.mu.Lock()
-		l.dirty[o.topic] = true
-		l.mu.Unlock()
-	}
-	return false
-}
-
-// refused says that a script has done nothing, for reasons of the node.
-func refused(reply []any) bool {
-	return reply[0] == answeredLate || reply[0] == answeredFenced || reply[0] == answeredUnknown
-}
-
-// isReply says that an error is what Redis has answered.
-func isReply(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply)
-}
-
-// notRun says that an error means that a command was not carried out.
-func notRun(err error) bool {
-	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
-		return true
-	}
-	if !isReply(err) {
-		return false
-	}
-	for _, word := range []string{
-		"NOSCRIPT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN",
-		"BUSY", "OOM", "MISCONF", "NOREPLICAS", "NOAUTH", "WRONGPASS", "NOPERM",
-	} {
-		if strings.HasPrefix(err.Error(), word) {
-			return true
+	if missing {
+		if err := s.loadScripts(ctx); err != nil {
+			for _, o := range b.busy {
+				o.fail(err)
+			}
 		}
 	}
-	return false
+	for _, o := range b.busy {
+		o.rest()
+	}
 }
 
-// answerOf returns a script's answer, which is an array with a word first.
-func answerOf(c *redis.Cmd) ([]any, error) {
-	reply, err := c.Slice()
-	if err != nil {
-		return nil, err
+// settleCall draws the conclusions from what became of a call.
+func (o *outgoing) settleCall(c *call, what outcome, reply []any, err error) {
+	switch what {
+	case done:
+		err = o.told(c, reply)
+		if err == nil {
+			return
+		}
+		o.bus.log.Error("redis has answered what cannot be read", "partition", o.index, "error", err)
+		o.unsure(c, err)
+	case refusedNode:
+		o.untake(c)
+		o.doubted(c.name, reply)
+	case notLoaded:
+		o.untake(c)
+	case notDone:
+		o.untake(c)
+		o.fail(err)
+	case unknown:
+		o.unsure(c, err)
+		o.fail(err)
+	case broken:
+		o.bus.log.Error("a script has failed", "partition", o.index, "error", err)
+		o.abandon(c, err)
 	}
-	if len(reply) == 0 {
-		return nil, errMalformed
+}
+
+// told takes the answer to what was carried out.
+func (o *outgoing) told(c *call, reply []any) error {
+	if len(c.publishes) > 0 {
+		return o.published(c, reply)
 	}
-	return reply, nil
+	if len(reply) != 3+len(c.tellings) {
+		return errMalformed
+	}
+	for i, t := range c.tellings {
+		v, doubt, granted, full, err := verdictOf(reply[3+i], reply[1] == "1")
+		if err != nil {
+			return err
+		}
+		o.toldOne(t, v, full, granted, doubt)
+	}
+	return nil
+}
+
+func (o *outgoing) published(c *call, reply []any) error {
+	words, err := wordsOf(reply[1:])
+	if err != nil || len(words) < 3 {
+		return errMalformed
+	}
+	o.mu.Lock()
+	o.known, o.logged = max(o.known, digitsOf(words[0])), max(o.logged, digitsOf(words[1]))
+	o.mu.Unlock()
+	for _, p := range c.publishes {
+		p.done(nil)
+	}
+	return nil
+}
+
+// toldOne takes the answer about one topic.
+func (o *outgoing) toldOne(t *telling, v *verdict, full []int, granted int, doubt bool) {
+	h := t.of
+	o.mu.Lock()
+	o.known = max(o.known, v.seq)
+	for _, i := range full {
+		if i < len(t.moves) {
+			t.refuse(i)
+		}
+	}
+	waiting := t.waiting
+	if t.most > 0 {
+		waiting = o.grant(t, granted, doubt)
+	}
+	o.finish(h)
+	if h.idle() && o.held[h.topic] == h {
+		delete(o.held, h.topic)
+	}
+	o.mu.Unlock()
+	o.answer(waiting, v, nil)
+}
+
+// finish notes that a topic was told, if it had to be told again. After the last
+// the server hears of that. The lock is held.
+func (o *outgoing) finish(h *holding) {
+	if !h.restating || h.queued {
+		return
+	}
+	h.restating = false
+	o.restates--
+	if o.restates == 0 {
+		o.server.Load().look()
+	}
+}
+
+// untake puts back what was not done.
+func (o *outgoing) untake(c *call) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.publishes = append(c.publishes, o.publishes...)
+	o.putBack(c, (*holding).untake)
+}
+
+// putBack queues a call's topics again. The lock is held.
+func (o *outgoing) putBack(c *call, put func(*holding, *telling)) {
+	for _, t := range slices.Backward(c.tellings) {
+		h := t.of
+		if o.held[h.topic] != h {
+			continue // it was forgotten
+		}
+		put(h, t)
+		o.queue(h)
+	}
+}
+
+// unsure is for a call of which it is not known whether it was carried out. Events
+// may have gone out, so they are not published again; what is told is absolute, so
+// it is.
+func (o *outgoing) unsure(c *call, err error) {
+	o.mu.Lock()
+	o.putBack(c, (*holding).retell)
+	o.mu.Unlock()
+	for _, p := range c.publishes {
+		p.done(fmt.Errorf("%w: %w", errUnknown, err))
+	}
+}
+
+// abandon is for a call that would fail again.
+func (o *outgoing) abandon(c *call, err error) {
+	for _, p := range c.publishes {
+		p.done(err)
+	}
+	for _, t := range c.tellings {
+		o.mu.Lock()
+		o.finish(t.of)
+		o.mu.Unlock()
+		o.answer(t.waiting, nil, err)
+	}
+}
+
+// fail says that Redis did not answer as it should. Nothing goes out until the
+// server was asked.
+func (o *outgoing) fail(err error) {
+	known := fmt.Errorf("%w: %w", hub.ErrUnavailable, err)
+	o.mu.Lock()
+	o.paused = true
+	o.mu.Unlock()
+	if o.down.Swap(&known) == nil {
+		o.bus.stats.failures.Add(1)
+	}
+	o.server.Load().failing(err)
+}
+
+// errDoubt is why a server is asked: it does not know the node, or its clock is
+// not where it was.
+var errDoubt = errors.New("redis has refused a script")
+
+// doubted is for a script that was refused because of who sent it.
+func (o *outgoing) doubted(name string, reply []any) {
+	o.mu.Lock()
+	o.paused = true
+	if o.name == name {
+		switch reply[0] {
+		case answeredUnknown:
+			o.entered, o.lost = false, true
+		case answeredFenced:
+			o.entered, o.fenced = false, true
+		}
+	}
+	o.mu.Unlock()
+	s := o.server.Load()
+	if reply[0] == answeredLate {
+		s.noteLate(reply)
+	}
+	s.look()
 }

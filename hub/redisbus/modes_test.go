@@ -44,29 +44,8 @@ func TestUnixSocket(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
-	var hosts []string
-	for range 3 {
-		hosts = append(hosts, newServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000").host())
-	}
-	out, err := exec.Command("redis-cli", append([]string{"--cluster", "create", "--cluster-yes"}, hosts...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("redis-cli --cluster create: %v: %s", err, out)
-	}
-	deadline := time.Now().Add(20 * time.Second)
-	for _, host := range hosts {
-		_, port, _ := net.SplitHostPort(host)
-		for {
-			out, _ := exec.Command("redis-cli", "-p", port, "cluster", "info").Output()
-			if strings.Contains(string(out), "cluster_state:ok") {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the cluster does not come up: %s", out)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}
-	suites(t, "redis+cluster://"+strings.Join(hosts, ","))
+	_, url := newCluster(t, 3, 0)
+	suites(t, url)
 }
 
 // TestSentinel fails over while nodes are at work, and then runs the contracts

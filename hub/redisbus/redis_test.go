@@ -181,3 +181,9 @@ func (s *server) cli(command ...string) string {
 	}
 	return string(out)
 }
+
+// try runs a command that may fail.
+func (s *server) try(command ...string) (string, error) {
+	out, err := exec.Command("redis-cli", append([]string{"-p", strconv.Itoa(s.port)}, command...)...).CombinedOutput()
+	return string(out), err
+}

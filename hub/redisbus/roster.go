@@ -1,7 +1,8 @@
 package redisbus
 
 import (
-	"slices"
+	"crypto/sha1" //nolint:gosec // as in lua/members.lua, not for secrecy
+	"strconv"
 
 	"channels/hub"
 	"channels/protocol"
@@ -14,9 +15,14 @@ type roster struct {
 	known   bool
 	since   uint64            // the answer's place in the order
 	members map[string][]byte // user id to user info
+	sum     int64             // over the members, to compare
+	listed  []protocol.Member // the same as members, if it was asked for since the last change
 
-	// Announcements that came before the answer, which may be older.
-	early []announcement
+	// Announcements that may be newer than an answer that is awaited: the first
+	// one, or the one that replaces what is known.
+	awaits   bool
+	replaced uint64 // the place of an answer that has replaced what was known
+	early    []announcement
 }
 
 type announcement struct {
@@ -34,7 +40,7 @@ func (r *roster) start(seq uint64, members []protocol.Member) {
 	r.known, r.since = true, seq
 	r.members = make(map[string][]byte, len(members))
 	for _, m := range members {
-		r.members[m.ID] = m.Info
+		r.put(m.ID, m.Info)
 	}
 	for _, a := range r.early {
 		if a.seq > seq {
@@ -44,11 +50,78 @@ func (r *roster) start(seq uint64, members []protocol.Member) {
 	r.early = nil
 }
 
+// put notes a user, and says whether he is new.
+func (r *roster) put(user string, info []byte) bool {
+	before, here := r.members[user]
+	if here {
+		r.sum -= sumOf(user, before)
+	}
+	r.members[user] = info
+	r.sum += sumOf(user, info)
+	r.listed = nil
+	return !here
+}
+
+// drop takes a user away, and says whether he was there.
+func (r *roster) drop(user string) bool {
+	info, here := r.members[user]
+	if here {
+		delete(r.members, user)
+		r.sum -= sumOf(user, info)
+		r.listed = nil
+	}
+	return here
+}
+
+// refresh takes newer user info from an answer, which nobody is told of.
+func (r *roster) refresh(members []protocol.Member) {
+	for _, m := range members {
+		if info, here := r.members[m.ID]; here && string(info) != string(m.Info) {
+			r.put(m.ID, m.Info)
+		}
+	}
+}
+
+// list returns the members, in no order; nobody changes it.
+func (r *roster) list() []protocol.Member {
+	if r.listed == nil {
+		r.listed = make([]protocol.Member, 0, len(r.members))
+		for id, info := range r.members {
+			r.listed = append(r.listed, protocol.Member{ID: id, Info: info})
+		}
+	}
+	return r.listed
+}
+
+// sumOf is what a user adds to the sum, as in lua/members.lua.
+func sumOf(user string, info []byte) int64 {
+	h := sha1.New() //nolint:gosec // not for secrecy
+	_, _ = h.Write(strconv.AppendInt(nil, int64(len(user)), 10))
+	_, _ = h.Write([]byte(":" + user))
+	_, _ = h.Write(info)
+	n := int64(0)
+	for _, b := range h.Sum(nil)[:6] {
+		n = n<<8 | int64(b)
+	}
+	return n
+}
+
+// agrees says whether the roster adds up to a sum that Redis has.
+func (r *roster) agrees(sum string) bool {
+	return !r.known || strconv.FormatInt(r.sum, 10) == sum
+}
+
 // hear takes an announcement and says whether it is news to the sockets.
 func (r *roster) hear(a announcement) bool {
 	if !r.known {
 		r.early = append(r.early, a)
 		return true
+	}
+	if a.seq <= r.replaced {
+		return false // the answer that has replaced the roster had it
+	}
+	if r.awaits {
+		r.early = append(r.early, a)
 	}
 	if a.seq <= r.since {
 		return true // for those who joined even earlier, if anyone did
@@ -57,46 +130,65 @@ func (r *roster) hear(a announcement) bool {
 }
 
 func (r *roster) apply(a announcement) bool {
-	_, here := r.members[a.user]
 	if a.kind == enteredKind {
-		r.members[a.user] = a.info
-		return !here
+		return r.put(a.user, a.info)
 	}
-	delete(r.members, a.user)
-	return here
+	return r.drop(a.user)
 }
 
-// replace takes the whole roster and returns what is news about it.
-func (r *roster) replace(t hub.Topic, seq uint64, members []protocol.Member) []hub.Message {
+// expect has announcements kept until an answer replaces what is known.
+func (r *roster) expect() {
+	if r.known {
+		r.awaits, r.early = true, nil
+	}
+}
+
+// replace takes the whole roster, as it was at a place in the order, and returns
+// what is news about it. The news have numbers behind last, the last message's.
+func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Member) []hub.Message {
 	if !r.known {
 		r.start(seq, members)
 		return nil
 	}
-	now := make(map[string][]byte, len(members))
+	now := &roster{known: true, members: make(map[string][]byte, len(members))}
 	for _, m := range members {
-		now[m.ID] = m.Info
+		now.put(m.ID, m.Info)
 	}
-	var news []hub.Message
+	for _, a := range r.early {
+		if a.seq > seq {
+			now.apply(a)
+		}
+	}
+	r.awaits, r.early, r.replaced = false, nil, max(r.replaced, seq)
+	var news []bulletin
 	for id := range r.members {
-		if _, here := now[id]; !here {
-			news = append(news, bulletin{kind: leftKind, user: id}.message(t, seq))
+		if _, here := now.members[id]; !here {
+			news = append(news, bulletin{kind: leftKind, user: id})
 		}
 	}
-	for id, info := range now {
+	for id, info := range now.members {
 		if _, here := r.members[id]; !here {
-			news = append(news, bulletin{kind: enteredKind, user: id, rest: string(info)}.message(t, seq))
+			news = append(news, bulletin{kind: enteredKind, user: id, rest: string(info)})
 		}
 	}
-	r.members = now
-	return news
+	r.members, r.sum, r.listed = now.members, now.sum, nil
+	first := max(last+1, seq+1-min(seq, rosterNumbers))
+	messages := make([]hub.Message, len(news))
+	for i, b := range news {
+		messages[i] = b.message(t, first+uint64(i))
+	}
+	return messages
 }
 
 // complete adds those whom the sockets know to an answer that was given while
 // nodes are coming back, and may be short of some.
 func (r *roster) complete(members []protocol.Member) []protocol.Member {
+	answered := make(map[string]bool, len(members))
+	for _, m := range members {
+		answered[m.ID] = true
+	}
 	for id, info := range r.members {
-		known := slices.ContainsFunc(members, func(m protocol.Member) bool { return m.ID == id })
-		if !known {
+		if !answered[id] {
 			members = append(members, protocol.Member{ID: id, Info: info})
 		}
 	}

@@ -16,20 +16,14 @@ var membersLua string
 //go:embed lua/publish.lua
 var publishLua string
 
-//go:embed lua/join.lua
-var joinLua string
+//go:embed lua/state.lua
+var stateLua string
 
-//go:embed lua/leave.lua
-var leaveLua string
+//go:embed lua/enter.lua
+var enterLua string
 
-//go:embed lua/hold.lua
-var holdLua string
-
-//go:embed lua/roster.lua
-var rosterLua string
-
-//go:embed lua/beat.lua
-var beatLua string
+//go:embed lua/settle.lua
+var settleLua string
 
 //go:embed lua/bury.lua
 var buryLua string
@@ -37,48 +31,59 @@ var buryLua string
 //go:embed lua/clear.lua
 var clearLua string
 
+//go:embed lua/sweep.lua
+var sweepLua string
+
+//go:embed lua/beat.lua
+var beatLua string
+
+//go:embed lua/canary.lua
+var canaryLua string
+
+//go:embed lua/compare.lua
+var compareLua string
+
+//go:embed lua/roster.lua
+var rosterLua string
+
 // script is a Lua script and the name by which Redis knows it once loaded.
 type script struct {
 	source string
 	hash   string
 }
 
-// scripts are all there are. In a cluster they publish to the shard.
+// scripts are all there are.
 type scripts struct {
-	publish, join, leave, hold, roster, beat, bury, clear script
+	publish, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster script
 }
 
+// newScripts returns the scripts. In a cluster they publish to the shard.
 func newScripts(sharded bool) *scripts {
-	made := func(parts ...string) script {
-		source := strings.Join(parts, "\n")
-		if sharded {
-			source = strings.ReplaceAll(source, "'PUBLISH'", "'SPUBLISH'")
-		}
+	verb := "local publish = 'PUBLISH'"
+	if sharded {
+		verb = "local publish = 'SPUBLISH'"
+	}
+	made := func(own string) script {
+		source := strings.Join([]string{verb, commonLua, membersLua, own}, "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		publish: made(commonLua, publishLua),
-		join:    made(commonLua, membersLua, joinLua),
-		leave:   made(commonLua, membersLua, leaveLua),
-		hold:    made(commonLua, membersLua, holdLua),
-		roster:  made(commonLua, membersLua, rosterLua),
-		beat:    made(commonLua, membersLua, beatLua),
-		bury:    made(commonLua, buryLua),
-		clear:   made(commonLua, membersLua, clearLua),
+		publish: made(publishLua), state: made(stateLua), enter: made(enterLua), settle: made(settleLua),
+		bury: made(buryLua), clear: made(clearLua), sweep: made(sweepLua), beat: made(beatLua),
+		canary: made(canaryLua), compare: made(compareLua), roster: made(rosterLua),
 	}
 }
 
 func (s *scripts) all() []script {
-	return []script{s.publish, s.join, s.leave, s.hold, s.roster, s.beat, s.bury, s.clear}
+	return []script{
+		s.publish, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster,
+	}
 }
 
-// The first word of a script's answer.
+// The first word of a script's answer, where it has done nothing. Else it is ok.
 const (
-	answeredOK       = "ok"
-	answeredFull     = "full"     // no room; nothing was done
-	answeredLate     = "late"     // past the deadline; nothing was done
-	answeredFenced   = "fenced"   // the node was declared dead; nothing was done
-	answeredUnknown  = "unknown"  // Redis does not know the node; nothing was done
-	answeredSettling = "settling" // nodes are still coming back; nothing was done
+	answeredLate    = "late"    // past the deadline
+	answeredFenced  = "fenced"  // the node was declared dead
+	answeredUnknown = "unknown" // Redis does not know the node
 )

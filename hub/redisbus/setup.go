@@ -2,10 +2,12 @@ package redisbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,7 +16,11 @@ import (
 // effects are replicated in place of the scripts.
 const oldestRedis = 7
 
-var versionLine = regexp.MustCompile(`redis_version:(\d+)[.\d]*`)
+var (
+	versionLine = regexp.MustCompile(`redis_version:(\d+)[.\d]*`)
+	runIDLine   = regexp.MustCompile(`run_id:([[:xdigit:]]+)`)
+	policyLine  = regexp.MustCompile(`maxmemory_policy:([a-z-]+)`)
+)
 
 // silent is the library's log. It would tell on its own what we tell better.
 type silent struct{}
@@ -24,64 +30,72 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 var silence = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
 
-// checkServer refuses a Redis that would lose things.
-func (b *Bus) checkServer(ctx context.Context) error {
-	return b.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		info, err := c.Info(ctx, "server").Result()
-		if err != nil {
-			return err
+// check refuses a Redis that would lose things.
+func (s *server) check(ctx context.Context) error {
+	info, err := s.beats.Info(ctx, "server").Result()
+	if err != nil && !isDenied(err) {
+		return err
+	}
+	if found := versionLine.FindStringSubmatch(info); found != nil {
+		if major, _ := strconv.Atoi(found[1]); major < oldestRedis {
+			return fmt.Errorf("%w: %s, but version %d or newer is needed", errUnusable, found[0], oldestRedis)
 		}
-		if found := versionLine.FindStringSubmatch(info); found != nil {
-			if major, _ := strconv.Atoi(found[1]); major < oldestRedis {
-				return fmt.Errorf("%w: %s, but version %d or newer is needed", errUnusable, found[0], oldestRedis)
-			}
-		}
-		return b.checkEviction(ctx, c)
-	})
-}
-
-// checkEviction refuses a Redis that drops keys when it is full. Where the
-// setting cannot be read it is left to the operator.
-func (b *Bus) checkEviction(ctx context.Context, c *redis.Client) error {
-	settings, err := c.ConfigGet(ctx, "maxmemory-policy").Result()
-	if isReply(err) {
-		b.warning = fmt.Errorf("cannot see what redis does when it is full: its maxmemory-policy must be noeviction: %w", err)
+	}
+	policy, err := s.policy(ctx)
+	if isReply(err) || err == nil && policy == "" {
+		s.bus.warning = fmt.Errorf("cannot see what redis does when it is full: its maxmemory-policy must be noeviction: %w", errors.Join(err, errNotTold))
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if policy := settings["maxmemory-policy"]; policy != "" && policy != "noeviction" {
+	s.policyAt = time.Now()
+	if policy != noeviction {
 		return fmt.Errorf("%w: its maxmemory-policy is %s, which drops who is online when memory is full; set it to noeviction", errUnusable, policy)
 	}
 	return nil
 }
 
-// loadScripts makes the scripts known to every master.
-func (b *Bus) loadScripts(ctx context.Context) error {
-	return b.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		pipe := c.Pipeline()
-		for _, s := range b.scripts.all() {
-			pipe.ScriptLoad(ctx, s.source)
-		}
-		_, err := pipe.Exec(ctx)
-		return err
-	})
+const noeviction = "noeviction"
+
+var errNotTold = errors.New("neither INFO nor CONFIG tells")
+
+// policy is what Redis does when it is full. Managed services often allow INFO
+// where they do not allow CONFIG.
+func (s *server) policy(ctx context.Context) (string, error) {
+	info, err := s.beats.Info(ctx, "memory").Result()
+	if found := policyLine.FindStringSubmatch(info); err == nil && found != nil {
+		return found[1], nil
+	}
+	settings, err := s.beats.ConfigGet(ctx, "maxmemory-policy").Result()
+	return settings["maxmemory-policy"], err
 }
 
-func (b *Bus) eachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error {
-	switch c := b.client.(type) {
-	case *redis.ClusterClient:
-		return c.ForEachMaster(ctx, f)
-	case *redis.Client:
-		return f(ctx, c)
+// checkPolicy looks again now and then, and whenever the server is another: the
+// setting may be changed, and a replica may have another.
+func (s *server) checkPolicy(ctx context.Context) {
+	if time.Since(s.policyAt) < policyInterval {
+		return
 	}
-	return errUnusable
+	s.policyAt = time.Now()
+	policy, err := s.policy(ctx)
+	bad := err == nil && policy != "" && policy != noeviction
+	if bad && !s.badly {
+		s.bus.log.Error("redis drops who is online when its memory is full: set its maxmemory-policy to noeviction",
+			"server", s.addr, "policy", policy)
+	}
+	s.badly = bad
+	s.evicts.Store(bad)
 }
 
-// lookAround has a cluster's slots looked up again, soon.
-func (b *Bus) lookAround(ctx context.Context) {
-	if c, ok := b.client.(*redis.ClusterClient); ok {
-		c.ReloadState(ctx)
+var errScripts = errors.New("redis does not have the scripts")
+
+// loadScripts makes the scripts known to the server.
+func (s *server) loadScripts(ctx context.Context) error {
+	pipe := s.beats.Pipeline()
+	for _, script := range s.bus.scripts.all() {
+		pipe.ScriptLoad(ctx, script.source)
 	}
+	_, err := pipe.Exec(ctx)
+	return err
 }

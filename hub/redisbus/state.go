@@ -14,125 +14,197 @@ import (
 	"channels/protocol"
 )
 
-// Join implements hub.State.
-func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) { b.join(j, 0, done) }
+// Join implements hub.State. Where others of this node are on the channel already,
+// and nothing but their number is to be told, it needs no answer from Redis; and the
+// roster is read from Redis once for each node and channel.
+func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
+	if !j.Opened.IsZero() {
+		done = b.unlessRevoked(j, done)
+	}
+	in := b.in[partitionOf(j.Topic)]
+	w := &waiter{until: time.Now().Add(patience)}
+	if seq, ok := in.place(j.Topic); ok && j.Member == nil && !j.Counted && isPlain(j.Topic) {
+		w.answer = func(*verdict, error) {}
+		b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
+		done(hub.Joined{Seq: seq}, nil)
+		return
+	}
+	w.joins = true
+	w.answer = func(v *verdict, err error) { b.joined(j, v, err, done) }
+	b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
+}
 
-// join says that the node has subscribers on a channel, which may have so many of
-// them over all nodes; 0 = any.
-func (b *Bus) join(j hub.Join, most int, done func(hub.Joined, error)) {
-	l := b.laneOf(j.Topic)
-	args := []any{
-		appKey(j.Topic.App), j.Topic.Channel, j.Subscribers, flag(j.Counted),
-		flag(keepsRoster(j.Topic)), j.MaxMembers, most, flag(j.Member != nil), "", "",
+// unlessRevoked has a join fail that was for a connection that must not sign in. It
+// is looked at behind the join: a Terminate that is not seen yet will reach the
+// connection.
+func (b *Bus) unlessRevoked(j hub.Join, done func(hub.Joined, error)) func(hub.Joined, error) {
+	return func(joined hub.Joined, err error) {
+		if err != nil {
+			done(joined, err)
+			return
+		}
+		b.revocations.ask(revocation{j.Topic, j.Opened, func(revoked bool, err error) {
+			switch {
+			case err != nil:
+				done(hub.Joined{}, err)
+			case revoked:
+				done(hub.Joined{}, hub.ErrRevoked)
+			default:
+				done(joined, nil)
+			}
+		}})
 	}
-	if j.Member != nil {
-		args[8], args[9] = j.Member.ID, string(j.Member.Info)
+}
+
+// isPlain says that a subscriber of the channel sees nothing but its events.
+func isPlain(t hub.Topic) bool {
+	return !keepsRoster(t) && !protocol.KindOf(t.Channel).IsCache()
+}
+
+// joined answers what the subscriber must see. When the roster that the node has is
+// not what it was when Redis answered, it is asked for.
+func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, error)) {
+	switch {
+	case err != nil:
+		done(hub.Joined{}, err)
+		return
+	case v.full:
+		done(hub.Joined{}, hub.ErrPresenceFull)
+		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.hold(j)
-	l.put(&op{
-		topic: j.Topic, script: &b.scripts.join, args: args, bytes: 256,
-		until: time.Now().Add(patience), lasting: true,
-		done: func(reply []any, err error) { done(b.joined(j, reply, err)) },
+	p := partitionOf(j.Topic)
+	b.in[p].learn(j.Topic, v, func(members []protocol.Member, ok bool) {
+		if ok {
+			done(hub.Joined{Seq: v.seq, Cached: v.cached, Members: members}, nil)
+			return
+		}
+		w := &waiter{until: time.Now().Add(patience), joins: true, wantsRoster: true, answer: func(v *verdict, err error) {
+			b.joined(j, v, err, done)
+		}}
+		b.out[p].change(j.Topic, w, func(h *holding) { h.waiting = append(h.waiting, w) })
 	})
 }
 
-// joined reads the answer to a join: ok, the sequence number, whether nodes are
-// coming back, the cached frame, then user and user info of each.
-func (b *Bus) joined(j hub.Join, reply []any, err error) (hub.Joined, error) {
-	if err != nil {
-		return hub.Joined{}, err
-	}
-	if reply[0] == answeredFull {
-		if j.Member != nil {
-			return hub.Joined{}, hub.ErrPresenceFull
-		}
-		return hub.Joined{}, hub.ErrFull
-	}
-	words, err := wordsOf(reply[1:])
-	if err != nil || len(words) < 3 || len(words)%2 == 0 {
-		return hub.Joined{}, fmt.Errorf("%w: answer to a join", errMalformed)
-	}
-	var joined hub.Joined
-	if joined.Seq, err = strconv.ParseUint(words[0], 10, 64); err != nil {
-		return hub.Joined{}, fmt.Errorf("%w: answer to a join", errMalformed)
-	}
-	if words[2] != "" {
-		joined.Cached = []byte(words[2])
-	}
-	for i := 3; i < len(words); i += 2 {
-		joined.Members = append(joined.Members, member(words[i], words[i+1]))
-	}
-	if keepsRoster(j.Topic) {
-		joined.Members = b.feedOf(j.Topic).learn(j.Topic, joined, words[1] == "1")
-	}
-	return joined, nil
+// Leave implements hub.State.
+func (b *Bus) Leave(l hub.Leave, done func(error)) {
+	w := &waiter{until: time.Now().Add(patience), answer: func(_ *verdict, err error) { done(err) }}
+	b.out[partitionOf(l.Topic)].change(l.Topic, w, func(h *holding) { h.leave(l, w) })
 }
 
+// quotaTopic is where an app's connections are counted, as subscribers of a
+// channel that nobody can subscribe to. So what holds for subscribers holds for
+// them: they go with their node, and are said again when Redis has lost them.
+func quotaTopic(app string) hub.Topic { return hub.Topic{App: app, Channel: quotaChannel} }
+
+const quotaChannel = "#connections"
+
+// errDoubtful is what a reservation is answered when there is no room, but perhaps
+// only because connections are counted that are gone.
+var errDoubtful = fmt.Errorf("%w: it is not known yet who is gone", hub.ErrUnavailable)
+
+// Reserve implements hub.State. That there is no room is answered only when it was
+// so for some time, in which every node has shown that it is alive.
+func (b *Bus) Reserve(app string, connections, most int, done func(error)) {
+	t := quotaTopic(app)
+	w := &waiter{until: time.Now().Add(patience), connections: connections, answer: func(v *verdict, err error) {
+		switch {
+		case err == nil && v.full && v.partial:
+			err = errDoubtful
+		case err == nil && v.full:
+			err = hub.ErrFull
+		}
+		done(err)
+	}}
+	b.out[partitionOf(t)].change(t, w, func(h *holding) {
+		h.subscribers, h.most = connections, most
+		h.waiting = append(h.waiting, w)
+	})
+}
+
+// Release implements hub.State.
+func (b *Bus) Release(app string, connections int, done func(error)) {
+	b.Leave(hub.Leave{Topic: quotaTopic(app), Subscribers: connections}, done)
+}
+
+// grant decides about reservations by how many connections the node was granted,
+// and returns those that can be answered. Those for whom there was no room ask again
+// before they are told so. The lock is held.
+func (o *outgoing) grant(t *telling, granted int, doubt bool) []*waiter {
+	var decided, again []*waiter
+	doubt = doubt || o.bus.pulses[o.bus.keys.groupOf(o.index)].doubt.Load()
+	for _, w := range t.waiting {
+		w.full = granted < min(w.connections, t.subscribers)
+		switch {
+		case !w.full || doubt:
+			w.doubtful = doubt
+		case w.asked.IsZero():
+			w.asked = time.Now()
+			again = append(again, w)
+			continue
+		case time.Since(w.asked) < fullAfter:
+			again = append(again, w)
+			continue
+		}
+		decided = append(decided, w)
+	}
+	if len(again) > 0 {
+		time.AfterFunc(fullAfter, func() { o.ask(t.of, again) })
+	}
+	return decided
+}
+
+// ask has a topic told again, for those who wait for the answer.
+func (o *outgoing) ask(h *holding, waiting []*waiter) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held[h.topic] == nil {
+		o.held[h.topic] = h
+	}
+	h = o.held[h.topic]
+	h.waiting = append(h.waiting, waiting...)
+	o.queue(h)
+	o.list()
+}
+
+// verdictOf reads what Redis has answered about a topic; see lua/state.lua.
+func verdictOf(reply any, partial bool) (v *verdict, doubt bool, granted int, full []int, err error) {
+	list, _ := reply.([]any)
+	words, err := wordsOf(list)
+	if err != nil || len(words) < 6 || len(words)%2 != 0 {
+		return nil, false, 0, nil, errMalformed
+	}
+	v = &verdict{seq: digitsOf(words[0]), partial: partial, sum: words[5]}
+	if words[1] != "" {
+		v.cached = []byte(words[1])
+	}
+	for _, word := range strings.Fields(words[2]) {
+		full = append(full, number(word))
+	}
+	if words[5] == "r" {
+		v.members = membersOf(words[6:])
+	}
+	return v, words[4] == "1", number(words[3]), full, nil
+}
+
+// wordsOf takes strings and numbers as strings.
 func wordsOf(values []any) ([]string, error) {
 	words := make([]string, len(values))
 	for i, v := range values {
-		word, ok := v.(string)
-		if !ok {
+		switch v := v.(type) {
+		case string:
+			words[i] = v
+		case int64:
+			words[i] = strconv.FormatInt(v, 10)
+		default:
 			return nil, errMalformed
 		}
-		words[i] = word
 	}
 	return words, nil
 }
 
-// Leave implements hub.State.
-func (b *Bus) Leave(leave hub.Leave, done func(error)) {
-	l := b.laneOf(leave.Topic)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.release(leave)
-	l.put(&op{
-		topic: leave.Topic, script: &b.scripts.leave,
-		args: []any{
-			appKey(leave.Topic.App), leave.Topic.Channel, leave.Subscribers,
-			flag(leave.Counted), flag(leave.Gone != ""), leave.Gone,
-		},
-		bytes: 256, until: time.Now().Add(patience), lasting: true,
-		done: func(_ []any, err error) { done(err) },
-	})
-}
-
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
-}
-
-// Channels implements hub.State.
-func (b *Bus) Channels(ctx context.Context, app, prefix string) ([]hub.ChannelInfo, error) {
-	pipe := b.client.Pipeline()
-	var subscribers, users [partitions]*redis.MapStringStringCmd
-	for p := range partitions {
-		subscribers[p] = pipe.HGetAll(ctx, b.keys.subscribers(p, app))
-		users[p] = pipe.HGetAll(ctx, b.keys.users(p, app))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, unavailable(err)
-	}
-	var found []hub.ChannelInfo
-	for p := range partitions {
-		for name, n := range subscribers[p].Val() {
-			if strings.HasPrefix(name, prefix) && name != quotaChannel {
-				found = append(found, hub.ChannelInfo{
-					Name: name, Subscribers: number(n), Users: number(users[p].Val()[name]),
-				})
-			}
-		}
-	}
-	return found, nil
-}
-
 // ChannelInfos implements hub.State.
 func (b *Bus) ChannelInfos(ctx context.Context, app string, names []string) ([]hub.ChannelInfo, error) {
-	pipe := b.client.Pipeline()
+	pipe := b.reads.Pipeline()
 	subscribers := make([]*redis.StringCmd, len(names))
 	users := make([]*redis.StringCmd, len(names))
 	for i, name := range names {
@@ -140,12 +212,9 @@ func (b *Bus) ChannelInfos(ctx context.Context, app string, names []string) ([]h
 		subscribers[i] = pipe.HGet(ctx, b.keys.subscribers(p, app), name)
 		users[i] = pipe.HGet(ctx, b.keys.users(p, app), name)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, unavailable(err)
-	}
+	_, _ = pipe.Exec(ctx) // every command has its error
 	infos := make([]hub.ChannelInfo, len(names))
 	for i, name := range names {
-		// Exec answers the first error only, which may be that a field is missing.
 		for _, c := range []*redis.StringCmd{subscribers[i], users[i]} {
 			if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
 				return nil, unavailable(err)
@@ -158,27 +227,9 @@ func (b *Bus) ChannelInfos(ctx context.Context, app string, names []string) ([]h
 	return infos, nil
 }
 
-// quotaTopic is where an app's connections are counted, as subscribers of a
-// channel that nobody can subscribe to. So what holds for subscribers holds for
-// them: they go with their node, and are said again when Redis has lost them.
-func quotaTopic(app string) hub.Topic { return hub.Topic{App: app, Channel: quotaChannel} }
-
-const quotaChannel = "#connections"
-
-// Reserve implements hub.State.
-func (b *Bus) Reserve(app string, connections, most int, done func(error)) {
-	j := hub.Join{Topic: quotaTopic(app), Subscribers: connections}
-	b.join(j, most, func(_ hub.Joined, err error) { done(err) })
-}
-
-// Release implements hub.State.
-func (b *Bus) Release(app string, connections int, done func(error)) {
-	b.Leave(hub.Leave{Topic: quotaTopic(app), Subscribers: connections}, done)
-}
-
 // Users implements hub.State.
 func (b *Bus) Users(ctx context.Context, t hub.Topic) ([]string, error) {
-	ids, err := b.client.HKeys(ctx, b.keys.members(partitionOf(t), topicKey(t))).Result()
+	ids, err := b.reads.HKeys(ctx, b.keys.members(partitionOf(t), topicKey(t))).Result()
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -188,7 +239,7 @@ func (b *Bus) Users(ctx context.Context, t hub.Topic) ([]string, error) {
 // Cached implements hub.State.
 func (b *Bus) Cached(ctx context.Context, t hub.Topic) (hub.Cached, bool, error) {
 	key := b.keys.cached(partitionOf(t), topicKey(t))
-	pipe := b.client.Pipeline()
+	pipe := b.reads.Pipeline()
 	frame, ttl := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
 	_, err := pipe.Exec(ctx)
 	switch {
@@ -205,8 +256,13 @@ func (b *Bus) Cached(ctx context.Context, t hub.Topic) (hub.Cached, bool, error)
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", hub.ErrUnavailable, err) }
 
-// number reads what only scripts write; what is missing is 0.
+// number and digitsOf read what only scripts write; what is missing is 0.
 func number(s string) int {
 	n, _ := strconv.Atoi(s)
+	return n
+}
+
+func digitsOf(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64)
 	return n
 }

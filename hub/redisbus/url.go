@@ -37,8 +37,9 @@ type Config struct {
 	username, password                 string
 	sentinelUsername, sentinelPassword string
 
-	tls    *tls.Config // nil = plain
-	prefix string
+	tls      *tls.Config // nil = plain
+	prefix   string
+	logBytes int // of a partition's log
 }
 
 // ParseURL reads an address:
@@ -49,7 +50,8 @@ type Config struct {
 //	unix:///path/to/redis.sock
 //
 // with rediss in place of redis for TLS, and after a question mark: prefix, which
-// starts every key (default "channels"); db, for a Unix socket; ca_file,
+// starts every key (default "channels"); log_bytes, which each of the 256
+// partitions' logs may take in Redis (default 4 MiB); db, for a Unix socket; ca_file,
 // cert_file, key_file, server_name and skip_verify=true, for TLS;
 // sentinel_user and sentinel_password.
 func ParseURL(s string) (Config, error) {
@@ -154,12 +156,17 @@ func (c *Config) hosts(hosts []string, port string) error {
 	return nil
 }
 
+const (
+	defaultLogBytes = 4 << 20
+	minLogBytes     = 64 << 10
+)
+
 // prefixForm keeps braces and spaces out of keys.
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
 // options reads what stands after the question mark.
 func (c *Config) options(secure bool, query url.Values) error {
-	c.prefix = "channels"
+	c.prefix, c.logBytes = "channels", defaultLogBytes
 	var files tlsFiles
 	for name := range query {
 		value := query.Get(name)
@@ -169,6 +176,10 @@ func (c *Config) options(secure bool, query url.Values) error {
 			c.prefix = value
 			if !prefixForm.MatchString(value) {
 				err = errors.New("must be letters, digits and _.:- only")
+			}
+		case "log_bytes":
+			if c.logBytes, err = strconv.Atoi(value); err != nil || c.logBytes < minLogBytes {
+				err = fmt.Errorf("must be a number of bytes, %d or more", minLogBytes)
 			}
 		case "db":
 			err = c.database([]string{value})
@@ -182,7 +193,7 @@ func (c *Config) options(secure bool, query url.Values) error {
 				err = errors.New("is for TLS, with the scheme rediss")
 			}
 		default:
-			err = errors.New("is not known; known are prefix, db, ca_file, cert_file, key_file, server_name, skip_verify, sentinel_user and sentinel_password")
+			err = errors.New("is not known; known are prefix, log_bytes, db, ca_file, cert_file, key_file, server_name, skip_verify, sentinel_user and sentinel_password")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -256,42 +267,49 @@ func (c Config) String() string {
 }
 
 const (
-	dialTimeout = 2 * time.Second
-	// commandTimeout is how long an answer may take.
-	commandTimeout = 2 * time.Second
-	// doneBy is how late a script may start. What has not been answered in
-	// commandTimeout is therefore not going to happen any more.
-	doneBy = 1500 * time.Millisecond
+	// commandConns and beatConns bound the connections to a server, and readConns
+	// those for questions.
+	commandConns = lanesPerServer + 1
+	beatConns    = 2
+	readConns    = 4
 )
 
-// open returns a client. Nothing is tried twice behind our back: a publish that
-// was carried out, but whose answer was lost, must not be carried out again.
-func (c Config) open() redis.UniversalClient {
-	const poolSize = 16
-	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	switch c.mode {
-	case cluster:
-		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: c.addrs, Username: c.username, Password: c.password, TLSConfig: c.tls, Protocol: 2,
-			MaxRetries: -1, MaxRedirects: -1, DialerRetries: 1, DialTimeout: dialTimeout,
-			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize,
-			ClusterStateReloadInterval: 2 * time.Second, DisableIdentity: true, MaintNotificationsConfig: quiet,
-		})
-	case sentinel:
+// open returns a client for a server. Nothing is tried twice behind our back: a
+// publish that was carried out, but whose answer was lost, must not be carried out
+// again.
+func (c Config) open(addr string, conns int) *redis.Client {
+	if c.mode == sentinel {
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: c.master, SentinelAddrs: c.addrs,
 			SentinelUsername: c.sentinelUsername, SentinelPassword: c.sentinelPassword,
 			Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
-			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
-			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize, DisableIdentity: true,
-		})
-	default:
-		return redis.NewClient(&redis.Options{
-			Network: c.network, Addr: c.addrs[0],
-			Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
-			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout,
-			ReadTimeout: commandTimeout, WriteTimeout: commandTimeout, PoolSize: poolSize,
-			DisableIdentity: true, MaintNotificationsConfig: quiet,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
+			WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, DisableIdentity: true,
 		})
 	}
+	if c.mode == standalone {
+		addr = c.addrs[0]
+	}
+	return redis.NewClient(&redis.Options{
+		Network: c.network, Addr: addr,
+		Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
+		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
+		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// openReads returns a client for questions, which in a cluster also knows which
+// server has what.
+func (c Config) openReads() redis.UniversalClient {
+	if c.mode != cluster {
+		return c.open("", readConns)
+	}
+	return redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: c.addrs, Username: c.username, Password: c.password, TLSConfig: c.tls, Protocol: 2,
+		MaxRetries: -1, MaxRedirects: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
+		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: readConns,
+		ClusterStateReloadInterval: 5 * time.Second, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 }

@@ -19,7 +19,8 @@ const (
 	leftKind      kind = 'o' // user
 	terminateKind kind = 't' // user
 	countKind     kind = 'c' // how many subscribers, in digits
-	rosterKind    kind = 'r' // user and user info of each, all there are
+	bundleKind    kind = 'b' // the bodies of several events, each with its length
+	unknownKind   kind = 0   // of a newer version
 )
 
 // seqDigits is the length of a sequence number, which stands before the body in
@@ -79,10 +80,10 @@ func cutSeq(payload string) (seq uint64, body string, err error) {
 
 // bulletin is a message's body, understood.
 type bulletin struct {
-	kind    kind
-	user    string // whom it is about, or who does not receive it
-	rest    string // frame, user info, number
-	members []protocol.Member
+	kind   kind
+	user   string     // whom it is about, or who does not receive it
+	rest   string     // frame, user info, number
+	bundle []bulletin // of events
 }
 
 func parseBody(body string) (bulletin, error) {
@@ -94,30 +95,78 @@ func parseBody(body string) (bulletin, error) {
 	switch b.kind {
 	case eventKind, enteredKind, leftKind, terminateKind:
 		b.user, b.rest, err = cutString(b.rest)
-	case rosterKind:
-		b.members, err = parseMembers(b.rest)
+	case bundleKind:
+		b.bundle, err = parseBundle(b.rest)
 	case countKind:
 	default:
-		err = fmt.Errorf("%w: of kind %q", errMalformed, body[0])
+		b.kind = unknownKind
 	}
 	return b, err
 }
 
-func parseMembers(s string) ([]protocol.Member, error) {
-	var members []protocol.Member
+func parseBundle(s string) ([]bulletin, error) {
+	var bundle []bulletin
 	for s != "" {
-		id, rest, err := cutString(s)
+		body, rest, err := cutString(s)
 		if err != nil {
 			return nil, err
 		}
-		info, rest, err := cutString(rest)
+		one, err := parseBody(body)
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, member(id, info))
+		if one.kind != eventKind && one.kind != terminateKind {
+			return nil, fmt.Errorf("%w: kind %q in a bundle", errMalformed, body[0])
+		}
+		bundle = append(bundle, one)
 		s = rest
 	}
-	return members, nil
+	if len(bundle) == 0 {
+		return nil, fmt.Errorf("%w: an empty bundle", errMalformed)
+	}
+	return bundle, nil
+}
+
+const (
+	// maxBundle and maxBundleBytes bound how many events travel as one message.
+	maxBundle      = 64
+	maxBundleBytes = 256 << 10
+)
+
+// bundled returns what to publish for events that are ready together: those of a
+// channel as one message, unless one of them is to be cached.
+func bundled(events []*op) []publication {
+	var all []publication
+	open := make(map[hub.Topic]int) // the publication that an event may still be added to
+	for _, e := range events {
+		at, ok := open[e.event.topic]
+		if ok && e.event.cacheMS == 0 && all[at].count < maxBundle && len(all[at].body)+len(e.event.body) < maxBundleBytes {
+			all[at] = all[at].and(e.event.body)
+			continue
+		}
+		if e.event.cacheMS == 0 {
+			open[e.event.topic] = len(all)
+		} else {
+			delete(open, e.event.topic)
+		}
+		all = append(all, e.event)
+	}
+	return all
+}
+
+// and adds an event to a publication.
+func (p publication) and(body string) publication {
+	var b strings.Builder
+	b.Grow(len(p.body) + len(body) + 16)
+	if p.count == 1 {
+		b.WriteByte(byte(bundleKind))
+		writeString(&b, p.body)
+	} else {
+		b.WriteString(p.body)
+	}
+	writeString(&b, body)
+	p.body, p.count = b.String(), p.count+1
+	return p
 }
 
 // member keeps the difference between no user info and an empty one out of
@@ -147,7 +196,7 @@ func (b bulletin) message(t hub.Topic, seq uint64) hub.Message {
 	case countKind:
 		n, _ := strconv.Atoi(b.rest) // digits, since a script wrote them
 		m.Frame = protocol.SubscriptionCountFrame(t.Channel, n)
-	case rosterKind: // is taken apart by the roster
+	case bundleKind, unknownKind: // are taken apart by the topic, or not at all
 	}
 	return m
 }

@@ -9,7 +9,7 @@ import (
 
 // FuzzParseBody: whatever stands in Redis, reading it does not panic.
 func FuzzParseBody(f *testing.F) {
-	for _, seed := range []string{"", "e0:frame", "e3:1.2frame", "i3:ann{}", "o3:ann", "t1:x", "c12", "r1:a2:{}1:b0:", "e9:x", "i-1:x", "r1:a", "z"} {
+	for _, seed := range []string{"", "e0:frame", "e3:1.2frame", "i3:ann{}", "o3:ann", "t1:x", "c12", "b8:e0:frame5:e1:xy", "b0:", "b", "e9:x", "i-1:x", "z"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {

@@ -1,50 +1,49 @@
--- Renews the node's lease, once a second, and does what is due.
--- ARGV: beat, the last one known to have been heard, lease in µs, 1 = the node
--- is new, for how many µs departures are not to be announced from now on or 0,
--- where to publish the canary or ''.
+-- Renews a lease, once a second. It is in the first of the partitions that hang
+-- on it, and so on one server. In place of the node stands the lease.
+-- ARGV: beat, the last one known to have been heard, for how many µs the lease
+-- lasts, 1 = it is new, the node's version, the age in µs from which on a lease is
+-- late.
+-- Answers ok, the time, how many leases there are, how many of their nodes may be
+-- dead, the oldest version, 1 = this node is to sweep, 1 = Redis had forgotten the
+-- lease, or a beat of it, then ended leases, whose nodes this one is to bury.
 if deadline > 0 and now > deadline then return {'late', digits(now)} end
-local p, lease = tag .. ':p', tonumber(ARGV[5])
-local mine = redis.call('HGET', p, 'n:' .. me)
--- An empty Redis may be one that has forgotten who listens.
-if ARGV[7] ~= '0' or redis.call('EXISTS', p) == 0 then
-  redis.call('HSET', p, 'all', digits(now + 60000000))
+local leases, lives, dying = tag .. ':leases', tag .. ':lives', tag .. ':dying'
+local lasts, ends = tonumber(ARGV[6]), redis.call('ZSCORE', leases, me)
+local since, forgotten = now, '0'
+if ends then
+  local began, beat = string.match(redis.call('HGET', lives, me) or '', '(%d+) (%d+)')
+  -- A server that has forgotten a beat may have forgotten more.
+  if not beat or tonumber(beat) < tonumber(ARGV[5]) then
+    forgotten = '1'
+  elseif tonumber(ends) >= now then
+    since = tonumber(began)
+  end
+elseif ARGV[7] == '0' then
+  if redis.call('EXISTS', tag .. ':over:' .. me) == 1 then return {'fenced', digits(now)} end
+  forgotten = '1'
 end
-if not mine then
-  if redis.call('EXISTS', tag .. ':dead:' .. me) == 1 then return {'fenced'} end
-  if ARGV[6] == '0' then return {'unknown'} end
-  mine = '0 0 0'
-end
-local expires, since, beat = string.match(mine, '(%d+) (%d+) (%d+)')
--- A server that has forgotten a beat may have forgotten more.
-if tonumber(beat) < tonumber(ARGV[4]) then return {'unknown'} end
-if tonumber(expires) < now then since = digits(now) end
-redis.call('HSET', p, 'n:' .. me, digits(now + lease) .. ' ' .. since .. ' ' .. ARGV[3])
-if ARGV[7] ~= '0' then redis.call('HSET', p, 'settle', digits(now + tonumber(ARGV[7]))) end
-admit()
+writable()
+redis.call('ZADD', leases, digits(now + lasts), me)
+redis.call('HSET', lives, me, digits(since) .. ' ' .. ARGV[4])
+redis.call('ZADD', tag .. ':versions', ARGV[8], me)
+local reply = {'ok', digits(now), redis.call('ZCARD', leases), 0, ARGV[8], '0', forgotten}
 
 -- Whoever has renewed its own lease without a break for as long as a lease lasts
 -- may tell the dead from those that could not reach Redis either.
-if tonumber(since) + lease <= now then
-  local fields = redis.call('HGETALL', p)
-  for i = 1, #fields, 2 do
-    local node = string.match(fields[i], '^n:(.+)$')
-    if node and tonumber(string.match(fields[i + 1], '^%d+')) < now then
-      redis.call('HDEL', p, fields[i])
-      redis.call('SET', tag .. ':dead:' .. node, '', 'EX', 3600)
-      redis.call('SADD', tag .. ':graves', node)
-    end
+if since + lasts <= now then
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', leases, 0, digits(now), 'LIMIT', 0, 10)) do
+    redis.call('ZREM', leases, node)
+    redis.call('ZREM', tag .. ':versions', node)
+    redis.call('HDEL', lives, node)
+    redis.call('SET', tag .. ':over:' .. node, '', 'EX', 3600)
+    redis.call('ZADD', dying, 0, node)
+  end
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', dying, 0, digits(now - 3000000), 'LIMIT', 0, 10)) do
+    redis.call('ZADD', dying, digits(now), node)
+    reply[#reply + 1] = node
   end
 end
-
-for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
-  redis.call('ZREM', tag .. ':due', topic)
-  local app, channel = split(topic)
-  local total = tonumber(redis.call('HGET', tag .. ':subs:' .. app, channel) or 0)
-  redis.call('HDEL', tag .. ':counted', topic)
-  count(app, channel, total)
-end
-
-redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - 60000000))
-if ARGV[8] ~= '' then redis.call('PUBLISH', ARGV[8], digits(seq)) end
-local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
-return {'ok', digits(now), digits(seq), redis.call('SCARD', tag .. ':graves'), server}
+reply[4] = redis.call('ZCOUNT', leases, 0, digits(now + lasts - tonumber(ARGV[9]))) + redis.call('ZCARD', dying)
+reply[5] = redis.call('ZRANGE', tag .. ':versions', 0, 0, 'WITHSCORES')[2]
+if redis.call('SET', tag .. ':sweep', '', 'NX', 'PX', 900) then reply[6] = '1' end
+return reply

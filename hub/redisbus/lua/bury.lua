@@ -1,10 +1,17 @@
 -- Declares nodes dead.
--- ARGV: nodes.
-local refusal = admit()
+-- ARGV: what their names start with.
+-- Answers ok, the number of graves.
+local refusal = begin()
 if refusal then return refusal end
-for i = 3, #ARGV do
-  redis.call('HDEL', tag .. ':p', 'n:' .. ARGV[i])
-  redis.call('SET', tag .. ':dead:' .. ARGV[i], '', 'EX', 3600)
-  redis.call('SADD', tag .. ':graves', ARGV[i])
+writable()
+for _, node in ipairs(redis.call('SMEMBERS', tag .. ':nodes')) do
+  for i = 4, #ARGV do
+    if string.sub(node, 1, #ARGV[i]) == ARGV[i] then
+      redis.call('SREM', tag .. ':nodes', node)
+      redis.call('SREM', tag .. ':restating', node)
+      redis.call('SET', tag .. ':dead:' .. node, '', 'EX', 3600)
+      redis.call('SADD', tag .. ':graves', node)
+    end
+  end
 end
 return {'ok', redis.call('SCARD', tag .. ':graves')}

@@ -2,62 +2,108 @@
 -- with the tag, and so live in the slot of that key:
 --
 --   :p              hash: seq, the last sequence number; log, the last one in the
---                   log; settle, until when departures are not announced; all,
---                   until when everything is logged; and
---                   n:<node>, each living node's lease as "expires since beat"
+--                   log; all, until when everything is logged; epoch, which data
+--                   this is (new after every loss); lost, the epoch after which
+--                   something was lost; settle, until when departures are held
+--                   back at least; known, the highest logged number that a node
+--                   knew after that; bytes, all that was ever logged; oldest, the
+--                   same when the oldest entry was
+--   :nodes          set: the nodes that live, each by a name for this partition
+--   :restating      set: those that are still saying what they have, after a loss
 --   :log            stream of the last messages, by sequence number
 --   :subs:<app>     hash: occupied channel -> subscribers
 --   :users:<app>    hash: presence channel -> distinct users
+--   :sums           hash: presence channel -> sum over its users, to compare
 --   :n:<topic>      hash: node -> its subscribers
 --   :m:<topic>      hash: user -> user info
 --   :w:<topic>      hash: user -> how many nodes have the user
 --   :h:<topic>:<n>  set: the users that node n has on the topic
 --   :r:<node>       set: the topics on which a node has anything
---   :x:<topic>      the cached event's frame
+--   :x:<topic>      the cached event's frame; of a user's status channel: that the
+--                   user's connections were terminated
 --   :counted, :due  when subscribers were last told how many they are, and
 --                   when they are to be told again
 --   :graves         set: dead nodes whose remains are still to be removed
 --   :dead:<node>    says that a node was declared dead
 --
--- A topic is <app>:<channel>, and no app has a colon. Times are Redis's own, in
--- microseconds. A sequence number is the time, or one more than the last: so it
--- rises even when Redis has lost everything, or has become another server.
+-- and, in the first partition of those that share a lease:
+--
+--   :leases         sorted set: lease -> when it ends
+--   :lives          hash: lease -> "since beat", unbroken since when
+--   :versions       sorted set: lease -> the version of its node
+--   :over:<lease>   says that a lease has ended, and was not given up
+--   :dying          sorted set: ended lease -> when somebody last took on to bury
+--   :sweep          exists for as long as somebody has swept
+--
+-- A topic is <app>:<channel>, and no app has a colon. A node's name starts with
+-- its lease and a dot. Times are Redis's own, in microseconds. A sequence number
+-- is the time, or one more than the last: so it rises even when Redis has lost
+-- everything, or has become another server.
+--
+-- ARGV of all: the node, the deadline or 0, how many bytes a log may have. The
+-- script's own arguments follow. The name of the command that publishes is set
+-- before this.
 
-local tag, me, deadline = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local tag, me, deadline, log_bytes = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local seq, logged, settling, log_all
+local seq, logged, log_all, epoch, settle, bytes, oldest
 
 local function digits(n) return string.format('%.0f', n) end
 
--- admit loads the partition. It returns why nothing is to be done, or nil.
-local function admit()
+-- begin loads the partition. It returns why nothing is to be done, or nil.
+local function begin()
   if deadline > 0 and now > deadline then return {'late', digits(now)} end
-  local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'settle', 'all', 'n:' .. me)
-  seq, logged = tonumber(p[1] or 0), p[2] or '0'
-  settling, log_all = tonumber(p[3] or 0) > now, tonumber(p[4] or 0) > now
-  if p[5] then return nil end
-  return {redis.call('EXISTS', tag .. ':dead:' .. me) == 1 and 'fenced' or 'unknown'}
+  local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'all', 'epoch', 'settle', 'bytes', 'oldest')
+  seq, logged, epoch = tonumber(p[1] or 0), p[2] or '0', p[4] or '0'
+  log_all, settle = tonumber(p[3] or 0) > now, tonumber(p[5] or 0)
+  bytes, oldest = tonumber(p[6] or 0), tonumber(p[7] or 0)
 end
 
--- The log keeps so many bytes of a partition, about.
-local log_bytes = 4194304
+-- admit begins for a node that has to be alive.
+local function admit()
+  local refusal = begin()
+  if refusal then return refusal end
+  if redis.call('SISMEMBER', tag .. ':nodes', me) == 1 then return nil end
+  return {redis.call('EXISTS', tag .. ':dead:' .. me) == 1 and 'fenced' or 'unknown', digits(now)}
+end
 
--- send gives a message its number and publishes it. Where somebody listens, or
--- would if its connection were up, it goes into the log too, behind the number
--- of the entry before it. When Redis may have forgotten who would, everything
--- does.
-local function send(app, channel, body)
-  seq = math.max(seq + 1, now)
+-- writable makes a script run that frees memory although Redis is full: only the
+-- first write of a script is refused, and this one never is.
+local function writable() redis.call('DEL', tag .. ':none') end
+
+local log_age = 60000000
+
+-- bound keeps the log from taking more bytes than it may.
+local function bound()
+  if bytes - oldest <= log_bytes then return end
+  redis.call('XTRIM', tag .. ':log', 'MAXLEN', '~', math.floor(redis.call('XLEN', tag .. ':log') * 7 / 8))
+  local first = redis.call('XRANGE', tag .. ':log', '-', '+', 'COUNT', 1)[1]
+  oldest = first and tonumber(string.match(first[2][2], '^%d+ (%d+) ')) or bytes
+  if bytes - oldest > log_bytes then
+    redis.call('DEL', tag .. ':log')
+    oldest = bytes
+  end
+end
+
+-- send gives a message its number, the last of so many, and publishes it. Where
+-- somebody listens, or would if its connection were up, it goes into the log too,
+-- behind the number of the entry before it. When Redis may have forgotten who
+-- would, everything does. The number is written before anything is published: a
+-- Redis that refuses writes refuses the first, and then nobody has heard of what
+-- was refused.
+local function send(app, channel, body, count)
+  seq = math.max(seq + 1, now) + (count or 1) - 1
   local number, topic = digits(seq), app .. ':' .. channel
-  local heard = redis.call('PUBLISH', tag .. ':t:' .. topic, number .. body)
+  redis.call('HSET', tag .. ':p', 'seq', number)
+  local heard = redis.call(publish, tag .. ':t:' .. topic, number .. body)
   if heard == 0 and not log_all and redis.call('HEXISTS', tag .. ':subs:' .. app, channel) == 0 then
-    redis.call('HSET', tag .. ':p', 'seq', number)
     return
   end
-  local length = math.max(256, math.min(8192, math.floor(log_bytes / (#body + 128))))
-  redis.call('XADD', tag .. ':log', 'MAXLEN', '~', length, number .. '-0',
-    'm', logged .. ' ' .. #topic .. ':' .. topic .. body)
-  redis.call('HSET', tag .. ':p', 'seq', number, 'log', number)
+  local entry = logged .. ' ' .. digits(bytes) .. ' ' .. #topic .. ':' .. topic .. body
+  redis.call('XADD', tag .. ':log', 'MINID', '~', digits(now - log_age), number .. '-0', 'm', entry)
+  bytes = bytes + #entry + 64
+  bound()
+  redis.call('HSET', tag .. ':p', 'log', number, 'bytes', digits(bytes), 'oldest', digits(oldest))
   logged = number
 end

@@ -5,6 +5,16 @@ local function string_of(s) return #s .. ':' .. s end
 
 local function split(topic) return string.match(topic, '^([^:]*):(.*)$') end
 
+local is_settling
+
+-- settling says whether nodes may still be coming back after a loss.
+local function settling()
+  if is_settling == nil then
+    is_settling = settle > now or redis.call('EXISTS', tag .. ':restating') == 1
+  end
+  return is_settling
+end
+
 -- set notes a node's subscribers on a channel and returns those of all nodes.
 local function set(node, app, channel, n)
   local topic = app .. ':' .. channel
@@ -27,16 +37,24 @@ local function set(node, app, channel, n)
   return total
 end
 
+-- sum adds a user to what nodes compare their rosters by, or takes one away.
+local function sum(topic, user, info, sign)
+  local n = tonumber(string.sub(redis.sha1hex(string_of(user) .. info), 1, 12), 16)
+  redis.call('HINCRBY', tag .. ':sums', topic, digits(sign * n))
+end
+
 -- enter puts a user of a node on the roster, and announces one who is new there.
 -- It returns false when there is no room.
 local function enter(node, app, channel, user, info, max)
   local topic = app .. ':' .. channel
   local members = tag .. ':m:' .. topic
-  if max > 0 and redis.call('HEXISTS', members, user) == 0
-    and redis.call('HLEN', members) >= max then
-    return false
+  local before = redis.call('HGET', members, user)
+  if max > 0 and not before and redis.call('HLEN', members) >= max then return false end
+  if before ~= info then
+    redis.call('HSET', members, user, info)
+    if before then sum(topic, user, before, -1) end
+    sum(topic, user, info, 1)
   end
-  redis.call('HSET', members, user, info)
   if redis.call('SADD', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return true end
   redis.call('SADD', tag .. ':r:' .. node, topic)
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, 1) == 1 then
@@ -48,21 +66,24 @@ end
 
 -- exit takes a user of a node off the roster, and announces one who is gone from
 -- all nodes. While nodes come back after a loss nothing is announced: the user
--- may be with one that has not said so yet. The roster that follows tells.
+-- may be with one that has not said so yet. The comparison that follows tells.
 local function exit(node, app, channel, user)
   local topic = app .. ':' .. channel
   if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, -1) > 0 then return end
   local members, users = tag .. ':m:' .. topic, tag .. ':users:' .. app
+  local info = redis.call('HGET', members, user) or ''
   redis.call('HDEL', tag .. ':w:' .. topic, user)
   redis.call('HDEL', members, user)
   local left = redis.call('HLEN', members)
   if left > 0 then
     redis.call('HSET', users, channel, left)
+    sum(topic, user, info, -1)
   else
     redis.call('HDEL', users, channel)
+    redis.call('HDEL', tag .. ':sums', topic)
   end
-  if not settling then send(app, channel, 'o' .. string_of(user)) end
+  if not settling() then send(app, channel, 'o' .. string_of(user)) end
 end
 
 -- Up to busy subscribers are told at once how many they are, more of them once

@@ -1,11 +1,13 @@
--- Publishes who is on a channel, for nodes to compare with what they know.
--- ARGV: app, channel.
+-- Says who is on a channel, to one node, which keeps as many numbers in the order
+-- as it needs to tell its sockets what is new about it.
+-- ARGV: app, channel, how many numbers.
+-- Answers ok, the last of the numbers, user and user info of each.
 local refusal = admit()
 if refusal then return refusal end
-if settling then return {'settling'} end
-local body = {'r'}
-for _, word in ipairs(redis.call('HGETALL', tag .. ':m:' .. ARGV[3] .. ':' .. ARGV[4])) do
-  body[#body + 1] = string_of(word)
+seq = math.max(seq + 1, now) + tonumber(ARGV[6])
+redis.call('HSET', tag .. ':p', 'seq', digits(seq))
+local reply = {'ok', digits(seq)}
+for _, word in ipairs(redis.call('HGETALL', tag .. ':m:' .. ARGV[4] .. ':' .. ARGV[5])) do
+  reply[#reply + 1] = word
 end
-send(ARGV[3], ARGV[4], table.concat(body))
-return {'ok'}
+return reply

@@ -1,0 +1,171 @@
+package redisbus
+
+import "channels/hub"
+
+// request is a script's arguments, by name. The order in which args gives them is
+// that of the script's own comment.
+type request interface {
+	script(s *scripts) *script
+	args() []any
+}
+
+// publishCall is lua/publish.lua.
+type publishCall struct{ events []publication }
+
+// publication is a message for a channel: one event, or several as a bundle.
+type publication struct {
+	topic   hub.Topic
+	body    string
+	count   int   // of events in the body
+	cacheMS int64 // 0 = not cached
+	frameAt int   // where in the body the frame starts
+}
+
+func (publishCall) script(s *scripts) *script { return &s.publish }
+
+func (c publishCall) args() []any {
+	args := make([]any, 0, 1+6*len(c.events))
+	args = append(args, len(c.events))
+	for _, e := range c.events {
+		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.count, e.cacheMS, e.frameAt)
+	}
+	return args
+}
+
+// stateCall is lua/state.lua.
+type stateCall struct {
+	channels []*telling
+	knows    func(hub.Topic) bool // whether the node knows the roster
+}
+
+func (stateCall) script(s *scripts) *script { return &s.state }
+
+func (c stateCall) args() []any {
+	goes := true
+	args := make([]any, 2, 2+6*len(c.channels))
+	for _, t := range c.channels {
+		goes = goes && t.onlyGoes()
+		args = append(args, appKey(t.of.topic.App), t.of.topic.Channel, t.flags(c.knows(t.of.topic)), t.subscribers, t.most, len(t.moves))
+		for _, m := range t.moves {
+			sign := "-"
+			if m.enters {
+				sign = "+"
+			}
+			args = append(args, sign, m.user, m.info, m.most)
+		}
+	}
+	args[0], args[1] = len(c.channels), flag(goes)
+	return args
+}
+
+// enterCall is lua/enter.lua.
+type enterCall struct {
+	comes         bool
+	old           string
+	lost          bool
+	epoch         uint64
+	known         uint64 // the highest number
+	logged, heard uint64 // the highest in the log: of those published, and of those that came
+}
+
+func (enterCall) script(s *scripts) *script { return &s.enter }
+
+func (c enterCall) args() []any {
+	return []any{flag(c.comes), c.old, flag(c.lost), c.epoch, c.known, c.logged, c.heard, settling.Microseconds()}
+}
+
+// settleCall is lua/settle.lua.
+type settleCall struct {
+	done bool
+	olds []string
+}
+
+func (settleCall) script(s *scripts) *script { return &s.settle }
+
+func (c settleCall) args() []any {
+	args := []any{flag(c.done)}
+	for _, old := range c.olds {
+		args = append(args, old)
+	}
+	return args
+}
+
+// buryCall is lua/bury.lua.
+type buryCall struct{ prefixes []string }
+
+func (buryCall) script(s *scripts) *script { return &s.bury }
+
+func (c buryCall) args() []any {
+	args := make([]any, len(c.prefixes))
+	for i, p := range c.prefixes {
+		args[i] = p
+	}
+	return args
+}
+
+// clearStep is about how many users and channels of the dead are removed by one
+// script, so that Redis is not held up.
+const clearStep = 500
+
+// clearCall is lua/clear.lua.
+type clearCall struct{}
+
+func (clearCall) script(s *scripts) *script { return &s.clear }
+func (clearCall) args() []any               { return []any{clearStep} }
+
+// sweepCall is lua/sweep.lua.
+type sweepCall struct{}
+
+func (sweepCall) script(s *scripts) *script { return &s.sweep }
+func (sweepCall) args() []any               { return nil }
+
+// version is that of the messages and scripts' arguments that a node understands.
+// New behaviour is switched on when the oldest node that lives knows it.
+const version = 1
+
+// beatCall is lua/beat.lua.
+type beatCall struct {
+	beat, heard int
+	isNew       bool
+}
+
+func (beatCall) script(s *scripts) *script { return &s.beat }
+
+func (c beatCall) args() []any {
+	return []any{c.beat, c.heard, lease.Microseconds(), flag(c.isNew), version, lateAfter.Microseconds()}
+}
+
+// canaryCall is lua/canary.lua.
+type canaryCall struct{ channel string }
+
+func (canaryCall) script(s *scripts) *script { return &s.canary }
+func (c canaryCall) args() []any             { return []any{c.channel} }
+
+// compareCall is lua/compare.lua.
+type compareCall struct{ topics []hub.Topic }
+
+func (compareCall) script(s *scripts) *script { return &s.compare }
+
+func (c compareCall) args() []any {
+	args := make([]any, 0, 2*len(c.topics))
+	for _, t := range c.topics {
+		args = append(args, appKey(t.App), t.Channel)
+	}
+	return args
+}
+
+// rosterCall is lua/roster.lua.
+type rosterCall struct{ topic hub.Topic }
+
+// rosterNumbers is how many numbers are kept for what is new about a roster.
+const rosterNumbers = 1 << 17
+
+func (rosterCall) script(s *scripts) *script { return &s.roster }
+func (c rosterCall) args() []any             { return []any{appKey(c.topic.App), c.topic.Channel, rosterNumbers} }
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,20 @@
+-- A node has said all that it has, under its name of now, or asks whether all
+-- others have.
+-- ARGV: 1 = it has; then names that it had before, which are dead.
+-- Answers ok, 1 = nodes may still be coming back, the highest logged number that
+-- anybody knew before the loss, the number of graves.
+local refusal = admit()
+if refusal then return refusal end
+if ARGV[4] == '1' then
+  writable()
+  redis.call('SREM', tag .. ':restating', me)
+  for i = 5, #ARGV do
+    local old = ARGV[i]
+    redis.call('SREM', tag .. ':nodes', old)
+    redis.call('SREM', tag .. ':restating', old)
+    redis.call('SET', tag .. ':dead:' .. old, '', 'EX', 3600)
+    redis.call('SADD', tag .. ':graves', old)
+  end
+end
+return {'ok', settling() and '1' or '0', redis.call('HGET', tag .. ':p', 'known') or '0',
+  redis.call('SCARD', tag .. ':graves')}

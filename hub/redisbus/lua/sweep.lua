@@ -1,0 +1,14 @@
+-- Does what is due in a partition: one node does it, about once a second.
+-- Answers ok, the number of graves, the bytes of the log, the number of its
+-- oldest entry or 0.
+local refusal = begin()
+if refusal then return refusal end
+redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - log_age))
+for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
+  redis.call('ZREM', tag .. ':due', topic)
+  local app, channel = split(topic)
+  local total = tonumber(redis.call('HGET', tag .. ':subs:' .. app, channel) or 0)
+  redis.call('HDEL', tag .. ':counted', topic)
+  count(app, channel, total)
+end
+return {'ok', redis.call('SCARD', tag .. ':graves'), digits(bytes - oldest)}

@@ -1,0 +1,65 @@
+package redisbus
+
+import "time"
+
+// The times that depend on each other stand here, and times_test.go holds what
+// must be true of them together.
+const (
+	// beatInterval is how often a node renews its leases and sends its canaries,
+	// give or take beatJitter.
+	beatInterval = time.Second
+	beatJitter   = beatInterval / 10
+	// lease is how long a node that does not renew it is thought to be alive.
+	lease = 5 * time.Second
+	// lateAfter is the age of a lease's last renewal from which on its node may be
+	// dead, so that counts which hold it are doubtful.
+	lateAfter = 1800 * time.Millisecond
+	// fullAfter is for how long a quota must be full, without doubt, before a client
+	// is told so for good.
+	fullAfter = 2200 * time.Millisecond
+	// settling is for how long departures are held back at least after Redis has
+	// lost something: every node that lives has come back to it by then, or is dead
+	// by its lease. They are held back for longer while a node is still saying what
+	// it has.
+	settling = lease + time.Second
+
+	// toldTwice is for how long what tells of a loss may tell of the same one again:
+	// the server's id and the lease are looked at each second.
+	toldTwice = 2*beatInterval + beatInterval/2
+
+	// A command takes at most these together.
+	poolTimeout    = 500 * time.Millisecond
+	dialTimeout    = time.Second
+	writeTimeout   = time.Second
+	commandTimeout = 2 * time.Second // for the answer
+	// doneBy is how late a script may start. What has not been answered in
+	// commandTimeout is therefore not going to happen any more.
+	doneBy = 1500 * time.Millisecond
+
+	// openPatience is how long Open tries to reach Redis.
+	openPatience = 10 * time.Second
+	// patience is how long a subscribe waits for Redis.
+	patience = 10 * time.Second
+	// publishPatience is how long a publish does.
+	publishPatience = 2 * time.Second
+
+	// canaryPatience is for how long nothing may come by a connection before the
+	// node is not ready, and the connection is replaced.
+	canaryPatience = 4 * time.Second
+	// linger is how long a topic is listened to after its receiver has gone, since
+	// many come back.
+	linger = 5 * time.Second
+
+	// clockMargin is by how much the clock of a server may be behind that of the
+	// server which it replaces.
+	clockMargin = 2 * time.Second
+	// sameTime is by how much two nodes' notions of a server's time may differ.
+	sameTime = 100 * time.Millisecond
+	// fastTrip is how fast an answer must be to tell what time it is at Redis.
+	fastTrip = 200 * time.Millisecond
+
+	// housekeepingInterval is how often what waits too long is looked for.
+	housekeepingInterval = 250 * time.Millisecond
+	// policyInterval is how often Redis is asked what it does when it is full.
+	policyInterval = time.Minute
+)

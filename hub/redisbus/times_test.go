@@ -1,0 +1,30 @@
+package redisbus
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTimes(t *testing.T) {
+	for what, holds := range map[string]bool{
+		"a script that is not answered does not run any more":      doneBy < commandTimeout,
+		"a beat that hangs ends before the lease does":             poolTimeout+dialTimeout+writeTimeout+commandTimeout < lease,
+		"a lease stands a beat that is lost":                       3*(beatInterval+beatJitter) < lease,
+		"a lease that is renewed in time is not late":              beatInterval+beatJitter < lateAfter,
+		"who died before a quota was full is late when it is full": lateAfter+beatJitter < fullAfter,
+		"everybody comes back before departures are announced":     lease+beatInterval <= settling,
+		"a canary may be lost":                                     2*(beatInterval+beatJitter) < canaryPatience,
+		"a publish outlives the answer to the one before it":       commandTimeout <= publishPatience,
+		"a join outlives a publish":                                publishPatience < patience,
+		"late ones are found soon":                                 4*housekeepingInterval <= publishPatience,
+		"a clock can be told from a beat":                          fastTrip < beatInterval,
+		"a new master's clock is within what is read twice":        clockMargin < lease,
+		"a quota is decided before a client gives up":              fullAfter+poolTimeout+commandTimeout < patience/2,
+		"a loss is told twice within two beats":                    2*(beatInterval+beatJitter) < toldTwice && toldTwice < lease,
+		"durations are in order":                                   time.Duration(0) < housekeepingInterval,
+	} {
+		if !holds {
+			t.Error(what)
+		}
+	}
+}
