@@ -30,6 +30,8 @@ test: deps ## install what the tests need, and run them all
 	$(GO) test -race -tags conformance -timeout 20m -count 1 ./cmd/channels/conformance/...
 	@scripts/section "the same, with a goroutine for each socket"
 	GOFLAGS='$(GOFLAGS) -tags=goroutinereaders' $(GO) test -race -tags conformance,goroutinereaders -timeout 20m -count 1 ./cmd/channels/conformance/...
+	@scripts/section "pusher-js's own integration suite, in Chromium and in Node"
+	@scripts/pusher-js
 	@scripts/section "the chat's pages"
 	cd chatapp/web && npm run --silent typecheck && npm run --silent test
 	@scripts/section "the chat with several browsers"

@@ -15,6 +15,7 @@ func TestImports(t *testing.T) {
 		protocol, hub  = "channels/protocol", "channels/hub"
 		transport, api = "channels/hub/transport", "channels/hub/api"
 		scheduling     = "channels/hub/scheduling"
+		fallback       = "channels/hub/transport/fallback"
 	)
 	rules := map[string]struct {
 		ours     []string // packages of ours that it may reach, beside those below it
@@ -26,12 +27,13 @@ func TestImports(t *testing.T) {
 		"channels/hub/contract": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
 		scheduling:              {notReach: []string{"net/http", "log/slog"}},
 		transport:               {ours: []string{protocol, hub, scheduling}},
+		fallback:                {ours: []string{protocol, hub}},
 		api:                     {ours: []string{protocol, hub}},
-		"channels/hub/ops":      {ours: []string{protocol, hub, scheduling, transport, api}},
-		"channels/hub/server":   {ours: []string{protocol, hub, scheduling, transport}},
+		"channels/hub/ops":      {ours: []string{protocol, hub, scheduling, transport, fallback, api}},
+		"channels/hub/server":   {ours: []string{protocol, hub, scheduling, transport, fallback}},
 		"channels/hub/redisbus": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
 		"channels/hub/webhook":  {ours: []string{protocol, hub}},
-		"channels/cmd/channels": {ours: []string{protocol, hub, scheduling, transport, api, "channels/hub/ops", "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
+		"channels/cmd/channels": {ours: []string{protocol, hub, scheduling, transport, fallback, api, "channels/hub/ops", "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
 		"channels/chatapp":      {},
 		"channels/cmd/chat":     {ours: []string{"channels/chatapp"}},
 		"channels/loadtest":     {ours: []string{protocol}},

@@ -15,6 +15,7 @@ import (
 	"channels/hub/ops"
 	"channels/hub/server"
 	"channels/hub/transport"
+	"channels/hub/transport/fallback"
 	"channels/protocol"
 )
 
@@ -50,6 +51,13 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		QueueBytes:     s.Limits.MaxQueueBytesPerConnection,
 		NodeQueueBytes: int64(s.Limits.MaxQueueBytes),
 	})
+	overHTTP := fallback.New(fallback.Options{
+		Hub:             engine,
+		Log:             log,
+		QueueBytes:      s.Limits.MaxQueueBytesPerConnection,
+		NodeQueueBytes:  int64(s.Limits.MaxQueueBytes),
+		QueuedElsewhere: carrier.QueuedBytes,
+	})
 	rest := api.New(api.Options{
 		Hub:               engine,
 		Log:               log,
@@ -60,6 +68,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		Hub:                 engine,
 		API:                 rest,
 		Transport:           carrier,
+		Fallback:            overHTTP,
 		Log:                 log,
 		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
 		TrustedProxies:      s.TrustedProxies,
@@ -77,7 +86,8 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		return err
 	}
 	defer carrier.Close()
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Soketi: s.SoketiMetrics, Port: l.port})
+	defer overHTTP.Close()
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
@@ -94,7 +104,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	case hasPublicSecret(s.Apps):
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
-	n := node{engine: engine, carrier: carrier, front: front, log: log,
+	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
 		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Profiles: s.OpsPprof})}
 	return n.run(ctx, l, s.ShutdownGrace)
 }
@@ -159,11 +169,12 @@ func (l *listeners) opsAddr() string {
 
 // node is what listens, and ends together.
 type node struct {
-	engine  *hub.Hub
-	carrier *transport.Transport
-	front   *server.Server
-	ops     http.Handler
-	log     *slog.Logger
+	engine   *hub.Hub
+	carrier  *transport.Transport
+	overHTTP *fallback.Transport
+	front    *server.Server
+	ops      http.Handler
+	log      *slog.Logger
 }
 
 // run serves both listeners until ctx ends or one of them fails.
@@ -211,7 +222,8 @@ func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.D
 	defer cancel()
 	n.front.CloseToSockets()
 	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
+	told := n.overHTTP.Wait(ctx) // clients between two requests come back for their close frame
 	sayFarewell(listener, n.front.HasServed(), grace)
 	finished := public.Shutdown(ctx)
-	return errors.Join(drained, finished, n.carrier.Wait(ctx))
+	return errors.Join(drained, told, finished, n.carrier.Wait(ctx))
 }

@@ -12,6 +12,7 @@ import (
 	"channels/hub"
 	"channels/hub/api"
 	"channels/hub/transport"
+	"channels/hub/transport/fallback"
 )
 
 // Metrics is the operator's /metrics. A scrape reads the counters of the other
@@ -29,6 +30,7 @@ type Sources struct {
 	Hub       *hub.Hub
 	API       *api.API
 	Transport *transport.Transport
+	Fallback  *fallback.Transport // nil = there is none
 
 	Soketi bool   // show the metrics that Soketi has under its names as well
 	Port   string // of the public listener; a label of Soketi's metrics
@@ -116,6 +118,7 @@ type reading struct {
 	apps         []appReading
 	responses    map[int]uint64
 	ends         map[hub.End]uint64
+	carried      map[string]int64 // connections by transport
 	queueBytes   int64
 	mailboxBytes int
 	port         string
@@ -133,9 +136,15 @@ func read(s *Sources) *reading {
 		apps:         make([]appReading, len(engine.Apps)),
 		responses:    requests.Responses,
 		ends:         withZeros(engine.Closes),
+		carried:      map[string]int64{"websocket": s.Transport.Sessions()},
 		queueBytes:   s.Transport.QueuedBytes(),
 		mailboxBytes: engine.MailboxBytes,
 		port:         s.Port,
+	}
+	if s.Fallback != nil {
+		now := s.Fallback.Stats()
+		r.carried["xhr_streaming"], r.carried["xhr_polling"], r.carried["sockjs"] = now.Streaming, now.Polling, now.SockJS
+		r.queueBytes += now.QueuedBytes
 	}
 	for i, app := range engine.Apps {
 		r.apps[i] = appReading{app, requests.Apps[app.App]}

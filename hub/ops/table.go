@@ -78,6 +78,12 @@ func ownMetrics() []metric {
 					emit(float64(n), codeLabel(end.Code), string(end.Reason))
 				}
 			}},
+		{describe("channels_transport_connections", "Connections that have not ended, by what carries them.", "transport"), gauge,
+			func(r *reading, emit func(float64, ...string)) {
+				for transport, n := range r.carried {
+					emit(float64(n), transport)
+				}
+			}},
 		{describe("channels_queue_bytes", "Bytes queued for clients that read slowly."), gauge,
 			func(r *reading, emit func(float64, ...string)) { emit(float64(r.queueBytes)) }},
 		{describe("channels_mailbox_bytes", "Bytes of events that wait for delivery, of all apps."), gauge,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"channels/hub"
+	"channels/hub/transport/fallback"
 	"channels/protocol"
 )
 
@@ -30,6 +31,17 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) 
 	s.transport.Serve(clientWriter{w, from}, r, app, refusal)
 }
 
+// serveFallback answers a request of a client without WebSockets. Whether it may
+// connect is decided when it opens its session.
+func (s *Server) serveFallback(w http.ResponseWriter, r *http.Request, route fallback.Route, from peer) {
+	s.fallback.Serve(w, r, route, fallback.Gate{
+		Allow: func() bool { return s.handshakes.allow(from.address.Addr(), r.RemoteAddr) },
+		App: func(key, version string) (*hub.App, error) {
+			return s.admit(key, version, r.Header.Get("Origin"), from)
+		},
+	})
+}
+
 // checkHandshake returns the app, and why the connection is to be closed, which is
 // a protocol.Fault; nil = it is not.
 func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
@@ -37,6 +49,11 @@ func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
 	if !ok {
 		return nil, protocol.PathNotFound()
 	}
+	return s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from)
+}
+
+// admit is checkHandshake for a key, a version of the protocol and an origin.
+func (s *Server) admit(key, version, origin string, from peer) (*hub.App, error) {
 	app := s.hub.AppByKey(key)
 	switch {
 	case s.socketsClosed.Load():
@@ -48,10 +65,10 @@ func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
 	case app.ForceTLS && !from.secure:
 		return nil, protocol.TLSOnly()
 	}
-	if err := checkProtocol(r.URL.Query().Get("protocol")); err != nil {
+	if err := checkProtocol(version); err != nil {
 		return nil, err
 	}
-	if !originAllowed(app.AllowedOrigins, r.Header.Get("Origin")) {
+	if !originAllowed(app.AllowedOrigins, origin) {
 		return nil, protocol.OriginNotAllowed()
 	}
 	return app, nil

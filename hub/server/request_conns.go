@@ -29,9 +29,10 @@ const (
 // request for longest, for patience at least, are closed.
 // So a rush of clients is served in turn, and a silent crowd keeps nobody out.
 type requestConns struct {
-	most    int          // of these; 0 = no bound
+	most    int          // of these, but for those that are held; 0 = no bound
 	open    int          // of these and sockets together; 0 = no bound
 	sockets func() int64 // how many sockets there are
+	held    func() int64 // how many of these wait for messages, as sockets do
 	log     *slog.Logger
 	gone    chan struct{} // holds a token when a connection has gone since
 
@@ -51,6 +52,9 @@ func newRequestConns(o Options) *requestConns {
 	c := &requestConns{
 		most: o.MaxRequestConnections, open: o.MaxOpenConnections, sockets: o.Transport.Sessions, log: o.Log,
 	}
+	if o.Fallback != nil {
+		c.held = o.Fallback.Receivers
+	}
 	c.init()
 	return c
 }
@@ -59,6 +63,9 @@ func (c *requestConns) init() {
 	c.gone = make(chan struct{}, 1)
 	c.all = make(map[net.Conn]*list.Element)
 	c.silent = list.New()
+	if c.held == nil {
+		c.held = func() int64 { return 0 }
+	}
 }
 
 // track is the HTTP server's hook for the states of connections.
@@ -91,7 +98,7 @@ func (c *requestConns) track(conn net.Conn, state http.ConnState) {
 func (c *requestConns) findRoom() (victim net.Conn, again time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if (c.most <= 0 || len(c.all) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
+	if (c.most <= 0 || len(c.all)-int(c.held()) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
 		return nil, 0
 	}
 	oldest := c.silent.Front()

@@ -11,6 +11,7 @@ import (
 
 	"channels/hub"
 	"channels/hub/transport"
+	"channels/hub/transport/fallback"
 )
 
 // Options configure a Server. Zero values take the defaults named.
@@ -18,6 +19,7 @@ type Options struct {
 	Hub       *hub.Hub
 	API       http.Handler // answers what is below /apps/ and /users/
 	Transport *transport.Transport
+	Fallback  *fallback.Transport // for clients without WebSockets; nil = none may come
 	Log       *slog.Logger
 
 	HandshakesPerSecond int // sockets that one address may open; 0 = no limit
@@ -52,6 +54,7 @@ type Server struct {
 	hub           *hub.Hub
 	api           http.Handler
 	transport     *transport.Transport
+	fallback      *fallback.Transport
 	log           *slog.Logger
 	welcome       *hub.App
 	ready         func() error
@@ -82,6 +85,7 @@ func New(o Options) *Server {
 		hub:           o.Hub,
 		api:           o.API,
 		transport:     o.Transport,
+		fallback:      o.Fallback,
 		log:           o.Log,
 		welcome:       o.Welcome,
 		ready:         o.Ready,
@@ -142,6 +146,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveRequest answers what is no WebSocket.
 func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer) {
+	if route, ok := fallback.ParsePath(r.URL.Path); ok && s.fallback != nil {
+		s.serveFallback(w, r, route, from)
+		return
+	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/apps/"), strings.HasPrefix(r.URL.Path, "/users/"):
 		s.api.ServeHTTP(w, r)
@@ -163,8 +171,8 @@ func upgradeRequired(w http.ResponseWriter) {
 	http.Error(w, "This address takes WebSocket connections only", http.StatusUpgradeRequired)
 }
 
-// noFallback answers the HTTP transports of pusher-js, from any origin, so that
-// its user can read what is the matter.
+// noFallback answers what is no path of the HTTP transports, from any origin, so
+// that a developer can read what is the matter.
 func noFallback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Access-Control-Allow-Headers", "content-type")
@@ -172,5 +180,6 @@ func noFallback(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	http.Error(w, "HTTP fallback transports are not supported; set enabledTransports: ['ws', 'wss']", http.StatusNotFound)
+	http.Error(w, "Not a path of the HTTP transports, which is /pusher/app/{key}/{server}/{session}/xhr_streaming, xhr or xhr_send",
+		http.StatusNotFound)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // nodeTimeout ends a file of Node tests that hangs.
-const nodeTimeout = 2 * time.Minute
+const nodeTimeout = 5 * time.Minute
 
 // fileSettings are what the servers of some files are told beside the defaults.
 var fileSettings = map[string][]string{
@@ -55,7 +55,10 @@ func nodeEnvironment(t testing.TB, s *server) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	certificate := mustCertificate(t)
 	return append(os.Environ(),
+		"CHANNELS_CERT_FILE="+certificate.certFile,
+		"CHANNELS_KEY_FILE="+certificate.keyFile,
 		"CHANNELS_HOST="+host,
 		"CHANNELS_PORT="+port,
 		"CHANNELS_APP_ID="+appID,

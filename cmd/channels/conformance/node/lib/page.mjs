@@ -5,13 +5,18 @@ const inboxes = {};
 const echoes = new Inbox();
 let sender; // the user id that came with the last wave
 
-function open({ host, port, key, user }) {
+// transports: null = pusher-js's default.
+function open({ host, port, key, user, transports = ['ws', 'wss'], secure = false }) {
   window.pusher = new Pusher(key, {
     cluster: '',
     wsHost: host,
     wsPort: port,
-    forceTLS: false,
-    enabledTransports: ['ws', 'wss'],
+    wssPort: port,
+    httpHost: host,
+    httpPort: port,
+    httpsPort: port,
+    forceTLS: secure,
+    ...(transports && { enabledTransports: transports }),
     channelAuthorization: { endpoint: '/auth', transport: 'ajax', params: user ? { user } : {} },
   });
   return window.pusher;
@@ -23,6 +28,17 @@ window.kit = {
     await happens(connection, 'connected');
     return connection.socket_id;
   },
+  transport: () => pusher.connection.connection.transport.name,
+
+  // audit counts events whose data is their number. What is out of order is noted.
+  audit(name) {
+    window.audited = { next: 0, mistakes: [] };
+    pusher.channel(name).bind('numbered', (n) => {
+      if (n !== audited.next && audited.mistakes.length < 5) audited.mistakes.push(`${n} after ${audited.next - 1}`);
+      audited.next = n + 1;
+    });
+  },
+  audited: () => audited,
 
   // fail expects that the connection is refused for good.
   async fail(options) {

@@ -11,6 +11,7 @@ export const port = Number(required('CHANNELS_PORT'));
 export const appId = required('CHANNELS_APP_ID');
 export const key = required('CHANNELS_APP_KEY');
 export const secret = required('CHANNELS_APP_SECRET');
+export const certificate = { cert: required('CHANNELS_CERT_FILE'), key: required('CHANNELS_KEY_FILE') };
 export const binary = required('CHANNELS_BINARY');
 
 // Encrypts the events of private-encrypted channels.

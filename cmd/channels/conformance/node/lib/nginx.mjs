@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { patience } from './inbox.mjs';
+import { certificate } from './settings.mjs';
+
+// startNginx runs nginx on a port that it returns, with these locations.
+export async function startNginx(t, { locations, secure = false }) {
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'nginx-'));
+  const tls = secure ? `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key};` : '';
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`).join(' ');
+  await writeFile(
+    join(dir, 'nginx.conf'),
+    `daemon off; worker_processes 1; pid ${dir}/pid; error_log stderr warn;
+     events { worker_connections 512; }
+     http { access_log off; ${temporary}
+       server { listen 127.0.0.1:${port}${secure ? ' ssl' : ''}; ${tls} ${locations} } }`,
+  );
+  const nginx = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx';
+  const child = spawn(nginx, ['-c', join(dir, 'nginx.conf'), '-p', dir], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await exited;
+    await rm(dir, { recursive: true, force: true });
+  });
+  await listens(port);
+  return port;
+}
+
+// startBlackHole takes connections and never answers, on a port that it returns.
+export async function startBlackHole(t) {
+  const sockets = new Set();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return server.address().port;
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function listens(port) {
+  for (const deadline = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    const open = await new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (open) return;
+    if (Date.now() > deadline) throw new Error(`nginx does not listen on port ${port}`);
+  }
+}

@@ -1,0 +1,3 @@
+import { testTransport } from './lib/transport.mjs';
+
+testTransport('xhr_polling');

@@ -1,0 +1,155 @@
+package fallback
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"channels/hub"
+)
+
+// Options configure a Transport. Zero values take the defaults named.
+type Options struct {
+	Hub *hub.Hub
+	Log *slog.Logger
+
+	QueueBytes     int   // bound of one client's queue; 0 = 1 MiB
+	NodeQueueBytes int64 // bound of all queues of the node together; 0 = 512 MiB
+
+	// QueuedElsewhere is how many bytes of NodeQueueBytes other transports use;
+	// nil = none.
+	QueuedElsewhere func() int64
+}
+
+// Transport holds the sessions. Its methods may be called from any goroutine.
+type Transport struct {
+	hub    *hub.Hub
+	log    *slog.Logger
+	limits limits
+
+	receivers atomic.Int64 // requests that bring messages
+	streaming atomic.Int64 // sessions that began with one that streams
+	polling   atomic.Int64 // and those that began with a poll
+	sockJS    atomic.Int64 // sessions of SockJS clients, which are none of the two
+
+	mu       sync.Mutex
+	sessions map[string]*session // by app key and session
+}
+
+// New returns a Transport for a running hub; Close ends it.
+func New(o Options) *Transport {
+	t := &Transport{hub: o.Hub, log: o.Log, sessions: make(map[string]*session)}
+	t.limits.perConn, t.limits.node, t.limits.elsewhere = o.QueueBytes, o.NodeQueueBytes, o.QueuedElsewhere
+	if t.limits.perConn <= 0 {
+		t.limits.perConn = 1 << 20
+	}
+	if t.limits.node <= 0 {
+		t.limits.node = 512 << 20
+	}
+	if t.limits.elsewhere == nil {
+		t.limits.elsewhere = func() int64 { return 0 }
+	}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	return t
+}
+
+// Stats are the numbers of a Transport.
+type Stats struct {
+	Streaming, Polling, SockJS int64 // sessions
+	QueuedBytes                int64
+}
+
+// Stats returns the numbers now.
+func (t *Transport) Stats() Stats {
+	return Stats{
+		Streaming: t.streaming.Load(), Polling: t.polling.Load(), SockJS: t.sockJS.Load(),
+		QueuedBytes: t.limits.used.Load(),
+	}
+}
+
+// Sessions returns the number of sessions that have not ended.
+func (t *Transport) Sessions() int64 {
+	return t.streaming.Load() + t.polling.Load() + t.sockJS.Load()
+}
+
+// Receivers returns the number of requests that wait for messages, or bring them.
+func (t *Transport) Receivers() int64 { return t.receivers.Load() }
+
+// Wait returns when the last session has ended, or with ctx's error.
+func (t *Transport) Wait(ctx context.Context) error {
+	const step = 10 * time.Millisecond
+	for t.Sessions() > 0 {
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for HTTP sessions to end: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close ends all sessions at once and without a word; see Wait.
+func (t *Transport) Close() {
+	t.mu.Lock()
+	all := make([]*session, 0, len(t.sessions))
+	for _, s := range t.sessions {
+		all = append(all, s)
+	}
+	t.mu.Unlock()
+	for _, s := range all {
+		s.finish(disconnected)
+	}
+}
+
+// find returns a session, nil when there is none.
+func (t *Transport) find(route Route) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sessions[route.id()]
+}
+
+// open returns the session of a route, which is new unless another request has
+// just opened it. app is nil when the first message is to name it.
+func (t *Transport) open(route Route, app *hub.App) *session {
+	s := newSession(t, route)
+	t.mu.Lock()
+	if other := t.sessions[s.route.id()]; other != nil {
+		t.mu.Unlock()
+		return other
+	}
+	t.sessions[s.route.id()] = s
+	t.count(s).Add(1)
+	t.mu.Unlock()
+	if app != nil {
+		s.connect(app)
+	}
+	s.turn <- struct{}{}
+	return s
+}
+
+// forget removes a session that has ended.
+func (t *Transport) forget(s *session) {
+	t.mu.Lock()
+	delete(t.sessions, s.route.id())
+	t.mu.Unlock()
+	t.count(s).Add(-1)
+}
+
+func (t *Transport) count(s *session) *atomic.Int64 {
+	switch {
+	case s.route.Key == "":
+		return &t.sockJS
+	case s.route.Kind == Streaming:
+		return &t.streaming
+	}
+	return &t.polling
+}
+
+// id names the session on this node. Sessions of two apps have nothing in common,
+// even when their clients have chosen the same.
+func (r Route) id() string { return r.Key + "/" + r.Session }
