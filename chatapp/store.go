@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -173,6 +175,24 @@ func one[T any](q querier, absent error, scan func(scanner) (T, error), query st
 		err = absent
 	}
 	return v, err
+}
+
+// maxInList is how many values one statement names.
+const maxInList = 100
+
+// chunks splits values so that one statement can name each part.
+func chunks[T any](all []T) iter.Seq[[]T] { return slices.Chunk(all, maxInList) }
+
+// places is what stands for n values in a statement.
+func places(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// anys makes values the arguments of a statement.
+func anys(all []string) []any {
+	args := make([]any, len(all))
+	for i, v := range all {
+		args[i] = v
+	}
+	return args
 }
 
 func scanString(r scanner) (v string, err error) {

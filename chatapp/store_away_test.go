@@ -21,7 +21,7 @@ func TestDatabaseStopsAndReturns(t *testing.T) {
 	r := startRealtime(t, buildRealtime(t))
 	s, _ := runSite(t, store, r.config())
 	ada, bob := s.user(t, "Ada"), s.user(t, "Bob")
-	ear := r.dial(t).signIn(bob).follow(bob, roomChannel(generalRoom))
+	ear := r.dial(t).signIn(bob).subscribe(bob, bob.channel(generalRoom))
 	ada.say(generalRoom, "before")
 	ear.wantTexts("before")
 

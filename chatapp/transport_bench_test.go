@@ -216,7 +216,7 @@ func (u *member) subscribe(ctx context.Context) *websocket.Conn {
 		SocketID string `json:"socket_id"`
 	}
 	u.event(ctx, conn, "pusher:connection_established", &established)
-	form := url.Values{"socket_id": {established.SocketID}, "channel_name": {roomChannel(generalRoom)}}.Encode()
+	form := url.Values{"socket_id": {established.SocketID}, "channel_name": {roomChannel(generalRoom, 1)}}.Encode()
 	for _, step := range []struct{ path, event, answer string }{
 		{"/api/pusher/user-auth", "pusher:signin", "pusher:signin_success"},
 		{"/api/pusher/auth", "pusher:subscribe", "pusher_internal:subscription_succeeded"},
@@ -225,7 +225,7 @@ func (u *member) subscribe(ctx context.Context) *websocket.Conn {
 		if !u.do(ctx, http.MethodPost, step.path, "application/x-www-form-urlencoded", form, &signed) {
 			u.b.Fatalf("%s: %v", step.path, signed)
 		}
-		signed["channel"] = roomChannel(generalRoom)
+		signed["channel"] = roomChannel(generalRoom, 1)
 		message, err := json.Marshal(object{"event": step.event, "data": signed})
 		if err != nil {
 			u.b.Fatal(err)
