@@ -14,9 +14,6 @@ const (
 	sessionLasts  = 30 * 24 * time.Hour
 )
 
-// userChannel names the channel that only this user may follow.
-func userChannel(id string) string { return "private-user-" + id }
-
 // me is an account as its owner sees it.
 type me struct {
 	ID      string `json:"id"`
@@ -32,8 +29,12 @@ type welcome struct {
 }
 
 func welcomeOf(a Account) welcome {
-	return welcome{me{a.ID, a.Name, a.Admin, userChannel(a.ID)}, generalRoom}
+	return welcome{me{a.ID, a.Name, a.Admin, userChannel(a.ID, a.epoch)}, generalRoom}
 }
+
+// userHeader says whom a page believes to be signed in. Another tab may have
+// signed somebody else in since, with the one cookie that they share.
+const userHeader = "X-Chat-User"
 
 // identify finds out whose session a call comes with.
 func (s *Server) identify(c *call) error {
@@ -43,6 +44,9 @@ func (s *Server) identify(c *call) error {
 	}
 	c.me, err = s.store.accountBySession(c.ctx(), cookie.Value)
 	c.token = cookie.Value
+	if said := c.r.Header.Get(userHeader); err == nil && said != "" && said != c.me.ID {
+		err = errOtherUser
+	}
 	return err
 }
 
@@ -111,6 +115,9 @@ func (s *Server) signIn(c *call) (answer, error) {
 	}
 	if err := s.checkPassword(c, in.Password, a); err != nil {
 		return answer{}, err
+	}
+	if a.ended {
+		return answer{}, errDeactivated
 	}
 	token, err := s.store.createSession(c.ctx(), a, sessionLasts)
 	if err != nil {
@@ -183,6 +190,19 @@ func (s *Server) getConfig(c *call) (answer, error) {
 	anybody, err := s.store.anyAccount(c.ctx())
 	return answer{http.StatusOK, s.config.client(!anybody)}, err
 }
+
+func (s *Server) getOnline(*call) (answer, error) {
+	return ok(map[string][]string{"online": s.online.list()})
+}
+
+// Deactivate ends an account: its sessions, its connections, and that it can
+// sign in. What it wrote remains.
+func Deactivate(ctx context.Context, store *Store, name string) error {
+	return store.deactivate(ctx, name)
+}
+
+// Activate lets a deactivated account sign in again.
+func Activate(ctx context.Context, store *Store, name string) error { return store.activate(ctx, name) }
 
 // ResetPassword gives an account another password, and ends its sessions.
 func ResetPassword(ctx context.Context, store *Store, name, password string) error {

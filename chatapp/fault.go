@@ -24,6 +24,8 @@ func conflict(code, text string) Fault   { return Fault{http.StatusConflict, cod
 var (
 	errNotSignedIn   = Fault{http.StatusUnauthorized, "not_signed_in", "Sign in first."}
 	errWrongPassword = Fault{http.StatusUnauthorized, "wrong_password", "The name or the password is wrong."}
+	errOtherUser     = conflict("other_user", "Somebody else has signed in, in another tab: reload this one.")
+	errDeactivated   = forbidden("deactivated", "The administrator has ended this account.")
 	errNoRoom        = notFound("no_such_room", "There is no such room.")
 	errNoMessage     = notFound("no_such_message", "There is no such message in this room.")
 	errNoUser        = notFound("no_such_user", "There is nobody of that name.")

@@ -92,6 +92,6 @@ func (s *Server) postRead(c *call) (answer, error) {
 	if in.Seq == nil || *in.Seq < 0 || *in.Seq > maxSafe {
 		return answer{}, badParameter("seq is that of a message")
 	}
-	readSeq, unread, err := s.store.markRead(c.ctx(), c.me, c.room(), *in.Seq)
+	readSeq, unread, err := s.reads.mark(c.ctx(), c.me, c.room(), *in.Seq)
 	return answer{http.StatusOK, map[string]int64{"readSeq": readSeq, "unread": unread}}, err
 }

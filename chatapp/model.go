@@ -34,6 +34,8 @@ type User struct {
 type Account struct {
 	User
 	Admin    bool
+	epoch    int64  // of the name of their own channel
+	ended    bool   // deactivated: has no sessions and gets none
 	password string // argon2id, encoded
 }
 
@@ -85,6 +87,7 @@ type Room struct {
 type Changes struct {
 	Rev      int64     `json:"rev"` // this answer goes as far
 	More     bool      `json:"more"`
+	Channel  string    `json:"channel"`  // the room's, now
 	Messages []Message `json:"messages"` // by Rev
 	Members  []Member  `json:"members"`
 }

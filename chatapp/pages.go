@@ -71,20 +71,15 @@ func (p *pages) harden(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }
 
-// dispatchPages refuses what is no question for a page. A built file that there
-// is not any more (of an older build) must not look like one.
-func (s *Server) dispatchPages() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			refuse(w, r, s.log, errMethod)
-		case strings.HasPrefix(r.URL.Path, "/assets/") && !s.pages.has(r.URL.Path):
-			refuse(w, r, s.log, errNotFound)
-		default:
-			s.pages.ServeHTTP(w, r)
-		}
-	})
+// getPage answers what is no question for the API. A built file that there is not
+// any more (of an older build) must not look like one.
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
+	file := strings.HasPrefix(r.URL.Path, "/assets/")
+	if strings.HasPrefix(r.URL.Path, "/api/") || file && !s.pages.has(r.URL.Path) {
+		refuse(w, r, s.log, errNotFound)
+		return
+	}
+	s.pages.ServeHTTP(w, r)
 }
 
 func (p *pages) has(address string) bool {

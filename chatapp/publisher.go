@@ -40,53 +40,104 @@ func newSDK(p Pusher) *pusher.Client {
 	return c
 }
 
-// publisher tells the realtime server what the outbox holds. Telling a row again
-// is harmless.
+// publisher does with the realtime server what the rows of the outbox say. To
+// publish a row again is harmless.
 type publisher struct {
 	sdk    *pusher.Client
 	pusher Pusher
+	store  *Store // for the present names of channels
 }
 
-// roomNews is the event that says that somebody else wrote in a room.
-const eventRoomNews = "room-news"
-
-// roomNews is what eventRoomNews carries.
-type roomNews struct {
-	Room string `json:"room"`
-	Rev  int64  `json:"rev"`
-}
-
-// tell tells one row of a stream. members gives the ids of a room's members but
-// one. An error that is permanent will not go away by telling it again.
-func (p *publisher) tell(ctx context.Context, stream string, row outRow, members func(room, but string) ([]string, error)) error {
+// publish publishes one row of a stream. An error that is permanent will not go
+// away by doing it again.
+func (p *publisher) publish(ctx context.Context, stream string, row outRow) error {
 	switch row.Kind {
-	case outUser:
-		return p.sdk.SendToUser(row.Target, row.Event, []byte(row.Payload))
+	case outEvent:
+		return p.publishInRoom(ctx, roomOf(stream), row)
+	case outMoved:
+		return p.sdk.Trigger(row.Target, row.Event, []byte(row.Payload))
+	case outNews:
+		channels, err := p.channels(ctx, func(ctx context.Context) ([]string, error) {
+			return p.store.memberChannels(ctx, roomOf(stream), row.Target)
+		})
+		if err != nil {
+			return err
+		}
+		return p.publishOn(ctx, channels, row.Event, []byte(row.Payload))
+	case outUsers:
+		channels, err := p.channels(ctx, func(ctx context.Context) ([]string, error) {
+			return p.store.userChannels(ctx, strings.Split(row.Target, ","))
+		})
+		if err != nil {
+			return err
+		}
+		return p.publishOn(ctx, channels, row.Event, []byte(row.Payload))
 	case outTerminate:
 		return p.terminate(ctx, row.Target)
-	case outEvent:
-		return p.tellRoom(strings.TrimPrefix(stream, roomStream("")), row, members)
 	}
 	return refusal{fmt.Errorf("the kind %q is unknown", row.Kind)}
 }
 
-func (p *publisher) tellRoom(room string, row outRow, members func(room, but string) ([]string, error)) error {
-	if err := p.sdk.Trigger(roomChannel(room), row.Event, []byte(row.Payload)); err != nil || row.Event != eventNew {
-		return err
-	}
-	others, err := members(room, row.Target)
+// roomOf is the room whose stream this is.
+func roomOf(stream string) string { return strings.TrimPrefix(stream, roomStream("")) }
+
+// publishInRoom publishes on the room's channel by its present name: whoever can
+// only hear an older one hears nothing.
+func (p *publisher) publishInRoom(ctx context.Context, room string, row outRow) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	channel, err := p.store.roomChannelNow(ctx, room)
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(others, maxChannels) {
-		for i := range some {
-			some[i] = userChannel(some[i])
+	return p.sdk.Trigger(channel, row.Event, []byte(row.Payload))
+}
+
+func (p *publisher) channels(ctx context.Context, look func(context.Context) ([]string, error)) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return look(ctx)
+}
+
+// publishOn publishes an event on any number of channels.
+func (p *publisher) publishOn(ctx context.Context, channels []string, event string, data any) error {
+	for some := range slices.Chunk(channels, maxChannels) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if err := p.sdk.TriggerMulti(some, eventRoomNews, roomNews{room, row.Rev}); err != nil {
+		if err := p.sdk.TriggerMulti(some, event, data); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// occupied asks the server whose own channel, by its present name, somebody is
+// subscribed to, and returns these channels by user id.
+func (p *publisher) occupied(ctx context.Context) (map[string]string, error) {
+	prefix := userPrefix
+	list, err := p.sdk.Channels(pusher.ChannelsParams{FilterByPrefix: &prefix})
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for name := range list.Channels {
+		if user, _, ok := splitChannel(name, userPrefix); ok {
+			users = append(users, user)
+		}
+	}
+	present, err := p.store.userChannels(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, name := range present {
+		if _, ok := list.Channels[name]; ok {
+			user, _, _ := splitChannel(name, userPrefix)
+			found[user] = name
+		}
+	}
+	return found, nil
 }
 
 // terminate ends all connections of a user. The SDK has no method for it, so
@@ -128,7 +179,7 @@ func (p *publisher) terminate(ctx context.Context, user string) error {
 // refusal is an error that stays.
 type refusal struct{ error }
 
-// permanent tells whether telling something again would fail again, whoever
+// permanent tells whether publishing something again would fail again, whoever
 // repairs what. Wrong credentials and an unknown app are repaired by settings.
 func permanent(err error) bool {
 	var r refusal

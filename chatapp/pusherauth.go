@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -18,10 +17,16 @@ var socketIDForm = regexp.MustCompile(`^[0-9]{1,20}\.[0-9]{1,20}$`)
 // there is such a room.
 var errForbidden = forbidden("forbidden", "You may not do that.")
 
-// authorizeChannel signs a subscription. Channels of rooms are presence channels
-// that are signed without saying who it is, so that the server takes the user
-// that the connection has signed in as: whoever ends this user's connections
-// ends all that they follow.
+// channelChanged is the answer to who asks for a channel by an old name.
+type channelChanged struct {
+	faultBody
+	Channel string `json:"channel"`
+}
+
+// authorizeChannel signs a subscription. All channels are presence channels that
+// are signed without saying who it is, so that the server takes the user that the
+// connection has signed in as: whoever closes this user's connections ends all
+// that they are subscribed to.
 func (s *Server) authorizeChannel(c *call) (answer, error) {
 	form, err := socketForm(c, "channel_name")
 	if err != nil {
@@ -30,22 +35,15 @@ func (s *Server) authorizeChannel(c *call) (answer, error) {
 	if err := s.identifyForSocket(c); err != nil {
 		return answer{}, err
 	}
-	may, err := s.mayFollow(c, form.Get("channel_name"))
+	channel, err := s.store.maySubscribe(c.ctx(), c.token, form.Get("channel_name"))
 	if err != nil {
 		return answer{}, err
 	}
-	if !may {
-		return answer{}, errForbidden
+	if channel != form.Get("channel_name") {
+		return answer{http.StatusConflict, channelChanged{faultBody{"The channel has another name by now.", "channel_changed"}, channel}}, nil
 	}
 	signed, err := s.sdk.AuthorizePrivateChannel([]byte(form.Encode()))
 	return answer{http.StatusOK, json.RawMessage(signed)}, err
-}
-
-func (s *Server) mayFollow(c *call, channel string) (bool, error) {
-	if room, ok := strings.CutPrefix(channel, roomChannel("")); ok {
-		return s.store.isMember(c.ctx(), c.me.ID, room)
-	}
-	return channel == userChannel(c.me.ID), nil
 }
 
 // authenticateUser signs a connection in as a user.
@@ -57,14 +55,9 @@ func (s *Server) authenticateUser(c *call) (answer, error) {
 	if err := s.identifyForSocket(c); err != nil {
 		return answer{}, err
 	}
-	watchlist, err := s.store.watchlist(c.ctx(), c.me)
-	if err != nil {
-		return answer{}, err
-	}
 	signed, err := s.sdk.AuthenticateUser([]byte(form.Encode()), map[string]any{
 		"id":        c.me.ID,
 		"user_info": map[string]string{"name": c.me.Name},
-		"watchlist": watchlist,
 	})
 	return answer{http.StatusOK, json.RawMessage(signed)}, err
 }

@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -183,8 +185,7 @@ func (s *socket) write(event string, data any) {
 	}
 }
 
-// signIn signs the connection in as a visitor, and follows what is sent to the
-// user, as pusher-js does.
+// signIn signs the connection in as a visitor.
 func (s *socket) signIn(v *visitor) *socket {
 	s.t.Helper()
 	res, o := v.send("POST", "/api/pusher/user-auth", "application/x-www-form-urlencoded", url.Values{"socket_id": {s.id}}.Encode())
@@ -193,13 +194,11 @@ func (s *socket) signIn(v *visitor) *socket {
 	}
 	s.write("pusher:signin", o)
 	s.next("pusher:signin_success")
-	s.write("pusher:subscribe", object{"channel": "#server-to-user-" + v.id})
-	s.next("pusher_internal:subscription_succeeded")
 	return s
 }
 
-// follow subscribes to a channel as a visitor.
-func (s *socket) follow(v *visitor, channel string) *socket {
+// subscribe subscribes to a channel as a visitor.
+func (s *socket) subscribe(v *visitor, channel string) *socket {
 	s.t.Helper()
 	res, o := v.send("POST", "/api/pusher/auth", "application/x-www-form-urlencoded",
 		url.Values{"socket_id": {s.id}, "channel_name": {channel}}.Encode())
@@ -235,6 +234,18 @@ func (s *socket) wantClosed(code websocket.StatusCode) {
 	}
 }
 
+// channel is the present name of a room's channel.
+func (v *visitor) channel(room string) string {
+	v.t.Helper()
+	return v.want("GET", "/api/rooms/"+room, nil, 200, "").at("room", "channel").(string)
+}
+
+// ownChannel is the present name of the visitor's own channel.
+func (v *visitor) ownChannel() string {
+	v.t.Helper()
+	return v.want("GET", "/api/me", nil, 200, "").at("me", "channel").(string)
+}
+
 // say posts a message to a room.
 func (v *visitor) say(room, text string) object {
 	v.t.Helper()
@@ -250,11 +261,19 @@ func TestLive(t *testing.T) {
 		"server away":  testServerAway,
 		"server stuck": testServerStuck,
 		"crash":        testCrash,
-		"removal":      testRemoval,
 		"sessions end": testSessionsEnd,
+		"online":       testLiveOnline,
+		"backlog":      testBacklog,
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store *Store, c StoreConfig) { test(t, startRealtime(t, binary), store, c) })
+		})
+	}
+	for name, revoke := range revocations {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, store *Store, _ StoreConfig) {
+				testRevocation(t, startRealtime(t, binary), store, revoke)
+			})
 		})
 	}
 	t.Run("two processes", func(t *testing.T) {
@@ -267,8 +286,8 @@ func TestLive(t *testing.T) {
 func testLiveEvents(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna, ben := s.user(t, "anna"), s.user(t, "ben")
-	room := r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
-	own := r.dial(t).signIn(ben).follow(ben, userChannel(ben.id))
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
+	own := r.dial(t).signIn(ben).subscribe(ben, ben.ownChannel())
 
 	rev := int64(0)
 	var posted object
@@ -281,16 +300,16 @@ func testLiveEvents(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 			t.Fatalf("event %d after revision %d is %v", i, rev, got)
 		}
 		rev = int64(got["rev"].(float64))
-		if news := own.next(eventRoomNews).object(); news["room"] != generalRoom || int64(news["rev"].(float64)) != rev {
-			t.Fatalf("room-news = %v, want revision %d", news, rev)
+		if news := own.next(eventRoomNews).object(); news["room"] != generalRoom || int64(news["seq"].(float64)) != rev || object(news).at("by", "name") != "anna" {
+			t.Fatalf("room-news = %v, want anna's message %d", news, rev)
 		}
 	}
 	ben.want("POST", "/api/rooms/general/read", map[string]int64{"seq": rev}, 200, "")
 	if got := room.next(eventRead).object(); int64(got["rev"].(float64)) != rev+1 || got["reads"].([]any)[0].(map[string]any)["user"] != ben.id {
 		t.Errorf("read = %v", got)
 	}
-	if got := own.next(eventReadPosition).object(); got["unread"] != 0. {
-		t.Errorf("read-position = %v", got)
+	if got := own.next(eventReadPosition).object(); got["room"] != generalRoom || int64(got["readSeq"].(float64)) != rev {
+		t.Errorf("read-position = %v, want %d", got, rev)
 	}
 	message := "/api/rooms/general/messages/" + posted.at("message", "id").(string)
 	anna.want("PATCH", message, map[string]string{"text": "changed"}, 200, "")
@@ -319,16 +338,16 @@ func testLiveEvents(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna, ben := s.user(t, "anna"), s.user(t, "ben")
-	r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
-	waitUntilTold(t, store)
+	r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
+	waitUntilPublished(t, store)
 	r.kill()
 	for _, text := range []string{"one", "two", "three"} {
 		anna.say(generalRoom, text)
 	}
 	r.start(t)
 	anna.say(generalRoom, "four")
-	waitUntilTold(t, store)
-	room := r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
+	waitUntilPublished(t, store)
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
 	anna.say(generalRoom, "five")
 	room.wantTexts("five")
 	page := ben.want("GET", "/api/rooms/general/messages", nil, 200, "")
@@ -342,8 +361,8 @@ func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 func testServerStuck(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna, ben := s.user(t, "anna"), s.user(t, "ben")
-	waitUntilTold(t, store)
-	room := r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
+	waitUntilPublished(t, store)
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
 	if err := r.process.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -363,8 +382,8 @@ func testServerStuck(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	}
 }
 
-// waitUntilTold waits until the outbox is empty.
-func waitUntilTold(t testing.TB, store *Store) {
+// waitUntilPublished waits until the outbox is empty.
+func waitUntilPublished(t testing.TB, store *Store) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -387,7 +406,7 @@ func waitUntilTold(t testing.TB, store *Store) {
 func testCrash(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	first := newSite(t, store, r.config()) // nobody tells its outbox
 	anna, ben := first.user(t, "anna"), first.user(t, "ben")
-	room := r.dial(t).signIn(ben).follow(ben, roomChannel(generalRoom))
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
 	anna.say(generalRoom, "one")
 	anna.say(generalRoom, "two")
 	began := time.Now()
@@ -398,55 +417,81 @@ func testCrash(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	}
 	second.server.Drain(t.Context())
 	stop()
-	waitUntilTold(t, store)
-}
-
-// testRemoval removes a member whose client never goes by itself.
-func testRemoval(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
-	s, _ := runSite(t, store, r.config())
-	anna, ben := s.user(t, "anna"), s.user(t, "ben")
-	closed := anna.want("POST", "/api/rooms", map[string]string{"kind": "closed", "name": "board"}, 201, "").at("room", "id").(string)
-	anna.want("POST", "/api/rooms/"+closed+"/members", map[string]string{"add": ben.id}, 200, "")
-	waitUntilTold(t, store)
-	room := r.dial(t).signIn(ben).follow(ben, roomChannel(closed))
-	anna.want("POST", "/api/rooms/"+closed+"/members", map[string]string{"remove": ben.id}, 200, "")
-	anna.say(closed, "secret")
-	for {
-		f, err := room.read()
-		if err != nil {
-			if got := websocket.CloseStatus(err); got != 4009 {
-				t.Errorf("the connection ended with %d (%v), want 4009", got, err)
-			}
-			break
-		}
-		if f.Event == eventNew {
-			t.Errorf("a removed member got %s", f.Data)
-		}
-	}
-	// A client that does not sign in cannot follow the room at all.
-	raw := r.dial(t)
-	res, o := anna.send("POST", "/api/pusher/auth", "application/x-www-form-urlencoded",
-		url.Values{"socket_id": {raw.id}, "channel_name": {roomChannel(closed)}}.Encode())
-	if res.StatusCode != 200 {
-		t.Fatalf("auth: %d %v", res.StatusCode, o)
-	}
-	o["channel"] = roomChannel(closed)
-	raw.write("pusher:subscribe", o)
-	if f, err := raw.read(); err != nil || f.Event == "pusher_internal:subscription_succeeded" {
-		t.Errorf("a connection that is not signed in got %v, %v", f, err)
-	}
+	waitUntilPublished(t, store)
 }
 
 func testSessionsEnd(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna := s.user(t, "anna")
-	room := r.dial(t).signIn(anna).follow(anna, roomChannel(generalRoom))
+	room := r.dial(t).signIn(anna).subscribe(anna, anna.channel(generalRoom))
 	anna.want("POST", "/api/password", map[string]string{"old": "correct horse", "new": "battery staple"}, 200, "")
 	room.wantClosed(4009)
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	room = r.dial(t).signIn(anna)
 	anna.want("POST", "/api/signout", nil, 200, "")
 	room.wantClosed(4009)
+}
+
+// testBacklog has nobody publish for a while. Who was connected all the time hears
+// one hint, not what they have fetched long since, and then what is new.
+func testBacklog(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
+	first := newSite(t, store, r.config()) // nobody publishes its outbox
+	anna, ben := first.user(t, "anna"), first.user(t, "ben")
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
+	own := r.dial(t).signIn(ben).subscribe(ben, ben.ownChannel())
+	var last object
+	for i := range collapseRows {
+		last = anna.say(generalRoom, strconv.Itoa(i))
+	}
+	err := store.change(t.Context(), "set the clock", func(c *change) error {
+		_, err := c.exec("UPDATE outbox SET created_at = created_at - ?", collapseAge.Microseconds())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runSite(t, store, r.config())
+	if got := room.next(eventCatchUp).object(); got["fetch"] != true || got["rev"] != last.at("message", "rev") {
+		t.Errorf("catch-up = %v, want revision %v", got, last.at("message", "rev"))
+	}
+	if got := own.next(eventRoomNews).object(); got["fetch"] != true || got["room"] != generalRoom {
+		t.Errorf("the news of the backlog are %v, want that they are to be fetched", got)
+	}
+	anna.say(generalRoom, "new")
+	room.wantTexts("new")
+	if got := own.next(eventRoomNews).object(); got["seq"] == nil {
+		t.Errorf("the news of the new message are %v", got)
+	}
+}
+
+// testLiveOnline has somebody come who was not there when the other's page was
+// opened, and go again.
+func testLiveOnline(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
+	s, _ := runSite(t, store, r.config())
+	anna := s.user(t, "anna")
+	page := r.dial(t).signIn(anna).subscribe(anna, anna.ownChannel())
+	newcomer := s.user(t, "ben")
+	tab := r.dial(t).signIn(newcomer).subscribe(newcomer, newcomer.ownChannel())
+	hears := func(list, user string) {
+		t.Helper()
+		for {
+			users, _ := page.next(eventOnline).object()[list].([]any)
+			if slices.Contains(users, any(user)) {
+				return
+			}
+		}
+	}
+	hears("online", newcomer.id)
+	want := []any{anna.id, newcomer.id}
+	slices.SortFunc(want, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	if got := anna.want("GET", "/api/online", nil, 200, "")["online"]; !slices.Equal(got.([]any), want) {
+		t.Errorf("online are %v, want %v", got, want)
+	}
+	_ = tab.conn.CloseNow()
+	hears("offline", newcomer.id)
+	if got := anna.want("GET", "/api/online", nil, 200, "")["online"]; !slices.Equal(got.([]any), []any{anna.id}) {
+		t.Errorf("online are %v, want anna", got)
+	}
 }
 
 // testTwoProcesses posts at two processes at once; each event comes once, in the
@@ -457,8 +502,8 @@ func testTwoProcesses(t *testing.T, r *realtime, one, two *Store) {
 	second, _ := runSite(t, two, r.config())
 	anna := first.user(t, "anna")
 	ben := second.user(t, "ben")
-	waitUntilTold(t, one)
-	room := r.dial(t).signIn(anna).follow(anna, roomChannel(generalRoom))
+	waitUntilPublished(t, one)
+	room := r.dial(t).signIn(anna).subscribe(anna, anna.channel(generalRoom))
 	posted := make(chan struct{}, 2)
 	for _, v := range []*visitor{anna, ben} {
 		go func() {

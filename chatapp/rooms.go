@@ -4,6 +4,7 @@ import "net/http"
 
 func (s *Server) getRooms(c *call) (answer, error) {
 	mine, others, err := s.store.rooms(c.ctx(), c.me)
+	s.reads.overlay(c.me, mine)
 	return answer{http.StatusOK, map[string]any{"rooms": mine, "others": others}}, err
 }
 
@@ -58,7 +59,9 @@ func (s *Server) userID(c *call, id, name string) (string, error) {
 
 func (s *Server) getRoom(c *call) (answer, error) {
 	r, members, err := s.store.room(c.ctx(), c.me, c.room())
-	return answer{http.StatusOK, roomAndMembers{r, members}}, err
+	seen := []Room{r}
+	s.reads.overlay(c.me, seen)
+	return answer{http.StatusOK, roomAndMembers{seen[0], members}}, err
 }
 
 func (s *Server) join(c *call) (answer, error) {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/pusher/pusher-http-go/v5"
@@ -15,7 +14,8 @@ import (
 // patience is how long a request waits for the database.
 const patience = 8 * time.Second
 
-// Server is the chat's HTTP side, and the relay that tells browsers of changes.
+// Server is the chat's HTTP side, and what runs behind it: the relay that publishes
+// changes, the reads that wait to be stored, and who is online.
 // All its methods may be called at once.
 type Server struct {
 	config    Config
@@ -23,6 +23,8 @@ type Server struct {
 	log       *slog.Logger
 	sdk       *pusher.Client
 	relay     *relay
+	reads     *reads
+	online    *online
 	hasher    *hasher
 	names     *throttle
 	addresses *throttle
@@ -31,22 +33,25 @@ type Server struct {
 }
 
 // NewServer makes a server on a store that nobody else uses in this process.
-// Changes are told only while Run runs.
+// Changes are published only while Run runs.
 func NewServer(c Config, store *Store, log *slog.Logger) (*Server, error) {
 	sdk := newSDK(c.Pusher)
 	pages, err := newPages(c)
 	if err != nil {
 		return nil, err
 	}
+	publisher := &publisher{sdk: sdk, pusher: c.Pusher, store: store}
 	s := &Server{
 		config: c, store: store, log: log, sdk: sdk, pages: pages,
-		relay:     newRelay(store, &publisher{sdk: sdk, pusher: c.Pusher}, log),
+		relay:     newRelay(store, publisher, log),
+		reads:     newReads(store, log),
+		online:    newOnline(publisher.occupied, publisher.publishOn, log),
 		hasher:    newHasher(max(2, runtime.NumCPU()/2)),
 		names:     newThrottle(burstOfName, refill),
 		addresses: newThrottle(burstOfAddress, refill),
 	}
 	store.Silent = c.Transport == TransportPoll
-	store.committed = s.relay.notify
+	store.committed = s.relay.scheduler.add
 	s.handler, err = s.guard(s.routes())
 	return s, err
 }
@@ -92,67 +97,51 @@ func (c *call) room() string { return c.r.PathValue("room") }
 // action answers a call.
 type action func(*call) (answer, error)
 
-// methods are the actions of one path.
-type methods map[string]action
-
-// routes maps paths to what they do.
+// routes maps requests to what they do.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for path, m := range map[string]methods{
-		"/api/config":             {"GET": s.getConfig},
-		"/api/signup":             {"POST": s.signUp},
-		"/api/signin":             {"POST": s.signIn},
-		"/api/signout":            {"POST": s.signedIn(s.signOut)},
-		"/api/signout-everywhere": {"POST": s.signedIn(s.signOutEverywhere)},
-		"/api/password":           {"POST": s.signedIn(s.changePassword)},
-		"/api/me":                 {"GET": s.signedIn(s.getMe)},
-		"/api/users":              {"GET": s.signedIn(s.getUsers)},
+	anybody := func(pattern string, do action) { mux.Handle(pattern, s.answering(do)) }
+	account := func(pattern string, do action) { mux.Handle(pattern, s.answering(s.signedIn(do))) }
 
-		"/api/invites":          {"GET": s.signedIn(s.getInvites), "POST": s.signedIn(s.postInvite)},
-		"/api/invites/{invite}": {"DELETE": s.signedIn(s.deleteInvite)},
+	anybody("GET /healthz", s.health)
+	anybody("GET /api/config", s.getConfig)
+	anybody("POST /api/signup", s.signUp)
+	anybody("POST /api/signin", s.signIn)
+	account("POST /api/signout", s.signOut)
+	account("POST /api/signout-everywhere", s.signOutEverywhere)
+	account("POST /api/password", s.changePassword)
+	account("GET /api/me", s.getMe)
+	account("GET /api/users", s.getUsers)
+	account("GET /api/online", s.getOnline)
 
-		"/api/rooms":                           {"GET": s.signedIn(s.getRooms), "POST": s.signedIn(s.postRoom)},
-		"/api/direct":                          {"POST": s.signedIn(s.postDirect)},
-		"/api/rooms/{room}":                    {"GET": s.signedIn(s.getRoom)},
-		"/api/rooms/{room}/join":               {"POST": s.signedIn(s.join)},
-		"/api/rooms/{room}/leave":              {"POST": s.signedIn(s.leave)},
-		"/api/rooms/{room}/members":            {"POST": s.signedIn(s.postMembers)},
-		"/api/rooms/{room}/messages":           {"GET": s.signedIn(s.getMessages), "POST": s.signedIn(s.postMessage)},
-		"/api/rooms/{room}/changes":            {"GET": s.signedIn(s.getChanges)},
-		"/api/rooms/{room}/messages/{message}": {"PATCH": s.signedIn(s.patchMessage), "DELETE": s.signedIn(s.deleteMessage)},
-		"/api/rooms/{room}/read":               {"POST": s.signedIn(s.postRead)},
+	account("GET /api/invites", s.getInvites)
+	account("POST /api/invites", s.postInvite)
+	account("DELETE /api/invites/{invite}", s.deleteInvite)
 
-		"/api/pusher/auth":      {"POST": s.authorizeChannel},
-		"/api/pusher/user-auth": {"POST": s.authenticateUser},
+	account("GET /api/rooms", s.getRooms)
+	account("POST /api/rooms", s.postRoom)
+	account("POST /api/direct", s.postDirect)
+	account("GET /api/rooms/{room}", s.getRoom)
+	account("POST /api/rooms/{room}/join", s.join)
+	account("POST /api/rooms/{room}/leave", s.leave)
+	account("POST /api/rooms/{room}/members", s.postMembers)
+	account("GET /api/rooms/{room}/messages", s.getMessages)
+	account("POST /api/rooms/{room}/messages", s.postMessage)
+	account("PATCH /api/rooms/{room}/messages/{message}", s.patchMessage)
+	account("DELETE /api/rooms/{room}/messages/{message}", s.deleteMessage)
+	account("GET /api/rooms/{room}/changes", s.getChanges)
+	account("POST /api/rooms/{room}/read", s.postRead)
 
-		"/healthz": {"GET": s.health},
-	} {
-		mux.Handle(path, s.dispatch(m))
-	}
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) { refuse(w, r, s.log, errNotFound) })
-	mux.Handle("/", s.dispatchPages())
-	return mux
+	anybody("POST /api/pusher/auth", s.authorizeChannel) // these refuse in their own words
+	anybody("POST /api/pusher/user-auth", s.authenticateUser)
+
+	mux.HandleFunc("GET /", s.getPage)
+	return s.refusingOthers(mux)
 }
 
-// dispatch carries out the action of a request's method.
-func (s *Server) dispatch(m methods) http.Handler {
-	var allowed []string
-	for _, name := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
-		if m[name] != nil || name == "HEAD" && m["GET"] != nil {
-			allowed = append(allowed, name)
-		}
-	}
+// answering carries out an action, and writes its answer.
+func (s *Server) answering(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
-		if method == "HEAD" {
-			method = "GET"
-		}
-		do := m[method]
-		if do == nil {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			refuse(w, r, s.log, errMethod)
-			return
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
 		a, err := do(&call{w: w, r: r.WithContext(ctx)})
@@ -163,6 +152,26 @@ func (s *Server) dispatch(m methods) http.Handler {
 		a.write(w)
 	})
 }
+
+// refusingOthers says in our words that a path does not take a method. The mux
+// knows which ones it does.
+func (s *Server) refusingOthers(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(headerOnly{w}, r)
+		refuse(w, r, s.log, errMethod)
+	})
+}
+
+// headerOnly takes the header of an answer, and nothing else.
+type headerOnly struct{ http.ResponseWriter }
+
+func (headerOnly) WriteHeader(int)             {}
+func (headerOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // signedIn lets only those through who have a session.
 func (s *Server) signedIn(do action) action {

@@ -142,7 +142,7 @@ func TestAccounts(t *testing.T) {
 		}
 		anna := s.user(t, "Anna")
 		got := anna.want("GET", "/api/me", nil, 200, "")
-		if got.at("me", "admin") != true || got.at("me", "channel") != "private-user-"+anna.id || got["general"] != "general" {
+		if got.at("me", "admin") != true || got.at("me", "channel") != "presence-user-"+anna.id+"-1" || got["general"] != "general" {
 			t.Errorf("GET /api/me = %v", got)
 		}
 		if c := anna.want("GET", "/api/config", nil, 200, ""); c["firstAccount"] != false || c["host"] != nil || c["port"] != 6001. {
@@ -168,6 +168,53 @@ func TestAccounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		tab.want("POST", "/api/signin", map[string]string{"name": "anna", "password": "third password"}, 200, "")
+	})
+}
+
+// TestOtherAccountInTheSameBrowser has one tab sign in as somebody else: the other
+// tab, which says who it believes to be, does nothing in the wrong name.
+func TestOtherAccountInTheSameBrowser(t *testing.T) {
+	eachSite(t, testConfig(), func(t *testing.T, s *site) {
+		anna, ben := s.user(t, "anna"), s.user(t, "ben")
+		const js, form = "application/json", "application/x-www-form-urlencoded"
+		for _, test := range []struct{ method, path, kind, body string }{
+			{"POST", "/api/rooms/general/messages", js, `{"clientId":"x","text":"x"}`},
+			{"GET", "/api/me", "", ""},
+			{"POST", "/api/signout", "", ""},
+			{"POST", "/api/pusher/auth", form, "socket_id=1.2&channel_name=" + roomChannel(generalRoom, 1)},
+			{"POST", "/api/pusher/user-auth", form, "socket_id=1.2"},
+		} {
+			res, o := ben.send(test.method, test.path, test.kind, test.body, userHeader, anna.id)
+			if res.StatusCode != 409 || o["code"] != "other_user" {
+				t.Errorf("%s %s as anna with ben's cookie: %d %v, want 409 other_user", test.method, test.path, res.StatusCode, o)
+			}
+		}
+		if got := ben.want("GET", "/api/rooms/general/messages", nil, 200, "")["messages"].([]any); len(got) != 0 {
+			t.Errorf("stored in ben's name: %v", got)
+		}
+		res, o := ben.send("POST", "/api/rooms/general/messages", js, `{"clientId":"x","text":"x"}`, userHeader, ben.id)
+		if res.StatusCode != 201 {
+			t.Errorf("as ben: %d %v", res.StatusCode, o)
+		}
+	})
+}
+
+func TestDeactivatedAccount(t *testing.T) {
+	eachSite(t, testConfig(), func(t *testing.T, s *site) {
+		anna, ben := s.user(t, "anna"), s.user(t, "Ben")
+		wantFault(t, "deactivate nobody", Deactivate(t.Context(), s.store, "nobody"), "no_such_user")
+		for range 2 { // again changes nothing
+			wantFault(t, "deactivate", Deactivate(t.Context(), s.store, "ben"), "")
+		}
+		ben.want("GET", "/api/me", nil, 401, "not_signed_in")
+		ben.want("POST", "/api/signin", map[string]string{"name": "ben", "password": "wrong horse"}, 401, "wrong_password")
+		ben.want("POST", "/api/signin", map[string]string{"name": "ben", "password": "correct horse"}, 403, "deactivated")
+		ben.want("POST", "/api/signup", map[string]string{"name": "ben", "password": "correct horse"}, 409, "name_taken")
+		if users := anna.want("GET", "/api/users?query=b", nil, 200, "")["users"].([]any); len(users) != 0 {
+			t.Errorf("users = %v, want nobody", users)
+		}
+		wantFault(t, "activate", Activate(t.Context(), s.store, "ben"), "")
+		ben.want("POST", "/api/signin", map[string]string{"name": "ben", "password": "correct horse"}, 200, "")
 	})
 }
 
@@ -342,24 +389,25 @@ func TestPusherAuth(t *testing.T) {
 				url.Values{"socket_id": {"123.456"}, "channel_name": {channel}}.Encode())
 			return res.StatusCode, o
 		}
-		for _, channel := range []string{roomChannel(closed), roomChannel(generalRoom), userChannel(anna.id)} {
+		for _, channel := range []string{roomChannel(closed, 1), roomChannel(generalRoom, 1), userChannel(anna.id, 1)} {
 			status, o := auth(anna, channel)
 			if _, told := o["channel_data"]; status != 200 || told || !strings.HasPrefix(o["auth"].(string), "app-key:") {
 				t.Errorf("%s: got %d %v, want a signature without channel_data", channel, status, o)
 			}
 		}
-		refused := []string{roomChannel(closed), roomChannel("nosuch"), roomChannel(""), roomChannel("a\x00b"), userChannel(anna.id),
-			"private-chat-room-" + generalRoom, "presence-other", "private-encrypted-x", "public", "", "#server-to-user-" + anna.id}
+		refused := []string{roomChannel(closed, 1), roomChannel("nosuch", 1), roomChannel("", 1), roomChannel("a\x00b", 1), userChannel(anna.id, 1),
+			"presence-chat-room-general", "presence-chat-room-general-", "presence-chat-room-general-x", "private-chat-room-general-1",
+			"private-user-" + ben.id, "presence-other", "private-encrypted-x", "public", "", "#server-to-user-" + anna.id}
 		for _, channel := range refused {
 			if status, o := auth(ben, channel); status != 403 || o["code"] != "forbidden" || o["error"] != errForbidden.Text {
 				t.Errorf("ben, %q: got %d %v, want the one refusal", channel, status, o)
 			}
 		}
-		if status, o := auth(s.visitor(t), roomChannel(generalRoom)); status != 403 || o["code"] != "forbidden" {
+		if status, o := auth(s.visitor(t), roomChannel(generalRoom, 1)); status != 403 || o["code"] != "forbidden" {
 			t.Errorf("without a session: got %d %v", status, o)
 		}
 		res, o := ben.send("POST", "/api/pusher/user-auth", "application/x-www-form-urlencoded", "socket_id=1.2")
-		want := `{"id":"` + ben.id + `","user_info":{"name":"ben"},"watchlist":["` + anna.id + `"]}`
+		want := `{"id":"` + ben.id + `","user_info":{"name":"ben"}}`
 		if res.StatusCode != 200 || o["user_data"] != want {
 			t.Errorf("user-auth = %d %v, want %s", res.StatusCode, o, want)
 		}
@@ -385,7 +433,7 @@ func TestRequestsWithoutDatabase(t *testing.T) {
 		anna.want("GET", path, nil, 503, "store_unavailable")
 	}
 	anna.want("POST", "/api/rooms/general/messages", map[string]string{"clientId": "x", "text": "x"}, 503, "store_unavailable")
-	res, o := anna.send("POST", "/api/pusher/auth", "application/x-www-form-urlencoded", "socket_id=1.2&channel_name="+roomChannel(generalRoom))
+	res, o := anna.send("POST", "/api/pusher/auth", "application/x-www-form-urlencoded", "socket_id=1.2&channel_name="+roomChannel(generalRoom, 1))
 	if res.StatusCode != 503 || o["code"] != "store_unavailable" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("auth: got %d %v, Retry-After %q", res.StatusCode, o, res.Header.Get("Retry-After"))
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ import (
 type Store struct {
 	dialect     dialect
 	write, read *sql.DB // the same for PostgreSQL
+	reader      runner  // of read
 
 	// Silent leaves the outbox empty: nobody is told of changes, everybody asks.
 	Silent bool
@@ -122,15 +125,18 @@ func failed(doing string, err error) error {
 type querier struct {
 	ctx     context.Context
 	dialect dialect
-	on      interface {
-		ExecContext(context.Context, string, ...any) (sql.Result, error)
-		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-		QueryRowContext(context.Context, string, ...any) *sql.Row
-	}
+	on      runner
+}
+
+// runner runs statements: a transaction, or a database.
+type runner interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
 // reading gives a querier without a transaction.
-func (s *Store) reading(ctx context.Context) querier { return querier{ctx, s.dialect, s.read} }
+func (s *Store) reading(ctx context.Context) querier { return querier{ctx, s.dialect, s.reader} }
 
 func (q querier) exec(query string, args ...any) (changed int64, err error) {
 	res, err := q.on.ExecContext(q.ctx, q.dialect.text(query), args...)
@@ -173,6 +179,24 @@ func one[T any](q querier, absent error, scan func(scanner) (T, error), query st
 		err = absent
 	}
 	return v, err
+}
+
+// maxInList is how many values one statement names.
+const maxInList = 100
+
+// chunks splits values so that one statement can name each part.
+func chunks[T any](all []T) iter.Seq[[]T] { return slices.Chunk(all, maxInList) }
+
+// places is what stands for n values in a statement.
+func places(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// anys makes values the arguments of a statement.
+func anys(all []string) []any {
+	args := make([]any, len(all))
+	for i, v := range all {
+		args[i] = v
+	}
+	return args
 }
 
 func scanString(r scanner) (v string, err error) {

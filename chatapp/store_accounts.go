@@ -85,7 +85,7 @@ func (s *Store) signUp(ctx context.Context, n newAccount) (a Account, token stri
 	if err != nil {
 		return Account{}, "", err
 	}
-	a = Account{User: User{ID: newID(), Name: name}, password: n.Hash}
+	a = Account{User: User{ID: newID(), Name: name}, epoch: 1, password: n.Hash}
 	err = s.change(ctx, "sign up", func(c *change) error {
 		general, err := c.lockRoom(generalRoom, "", raiseNothing)
 		if err != nil {
@@ -111,7 +111,7 @@ func (s *Store) signUp(ctx context.Context, n newAccount) (a Account, token stri
 				return err
 			}
 		}
-		token, err = c.beginSession(a.ID, n.Session)
+		token, err = c.insertSession(a.ID, n.Session)
 		return err
 	})
 	return a, token, err
@@ -138,10 +138,10 @@ func (c *change) admit(a *Account, n newAccount) error {
 	return err
 }
 
-const accountColumns = "u.id, u.name, u.admin, u.password"
+const accountColumns = "u.id, u.name, u.admin, u.epoch, u.deactivated_at <> 0, u.password"
 
 func scanAccount(r scanner) (a Account, err error) {
-	err = r.Scan(&a.ID, &a.Name, &a.Admin, &a.password)
+	err = r.Scan(&a.ID, &a.Name, &a.Admin, &a.epoch, &a.ended, &a.password)
 	return a, err
 }
 
@@ -164,7 +164,7 @@ func (s *Store) usersByPrefix(ctx context.Context, me Account, prefix string) ([
 	}
 	key := foldName(strings.TrimSpace(prefix))
 	all, err := collect(s.reading(ctx), scanUser, `SELECT id, name FROM users
-		WHERE id <> ? AND substr(name_key, 1, ?) = ? ORDER BY name_key LIMIT 20`,
+		WHERE id <> ? AND deactivated_at = 0 AND substr(name_key, 1, ?) = ? ORDER BY name_key LIMIT 20`,
 		me.ID, utf8.RuneCountInString(key), key)
 	return all, failed("find users", err)
 }
@@ -174,8 +174,9 @@ func scanUser(r scanner) (u User, err error) {
 	return u, err
 }
 
-// changePassword puts a new hash in the place of me's, ends me's other sessions
-// and all connections. Another password than me's meanwhile is errWrongPassword.
+// changePassword puts a new hash in the place of me's, and ends me's other
+// sessions and all connections. Another password than me's meanwhile is
+// errWrongPassword.
 func (s *Store) changePassword(ctx context.Context, me Account, hash, keepToken string) error {
 	return s.change(ctx, "change the password", func(c *change) error {
 		return c.setPassword(me, hash, hashToken(keepToken))
@@ -194,18 +195,48 @@ func (s *Store) resetPassword(ctx context.Context, name, hash string) error {
 	})
 }
 
+// setPassword ends the sessions first, as rooms are locked before users; if the
+// password is another one by now, all of it is undone.
 func (c *change) setPassword(a Account, hash, keepHash string) error {
+	if err := c.endSessions(a.ID, keepHash); err != nil {
+		return err
+	}
 	done, err := c.exec("UPDATE users SET password = ? WHERE id = ? AND password = ?", hash, a.ID, a.password)
+	if err == nil && done == 0 {
+		err = errWrongPassword
+	}
+	return err
+}
+
+// deactivate ends an account's sessions and connections, and keeps it from
+// signing in. What it wrote and its memberships remain. Again changes nothing.
+func (s *Store) deactivate(ctx context.Context, name string) error {
+	a, err := s.accountByName(ctx, name)
 	if err != nil {
 		return err
 	}
-	if done == 0 {
-		return errWrongPassword
-	}
-	if _, err := c.exec("DELETE FROM sessions WHERE user_id = ? AND token_hash <> ?", a.ID, keepHash); err != nil {
+	return s.change(ctx, "deactivate an account", func(c *change) error {
+		if err := c.endSessions(a.ID, ""); err != nil {
+			return err
+		}
+		done, err := c.exec("UPDATE users SET deactivated_at = ? WHERE id = ? AND deactivated_at = 0", c.now, a.ID)
+		if err == nil && done == 0 {
+			err = errUnchanged
+		}
+		return err
+	})
+}
+
+// activate lets a deactivated account sign in again.
+func (s *Store) activate(ctx context.Context, name string) error {
+	a, err := s.accountByName(ctx, name)
+	if err != nil {
 		return err
 	}
-	return c.emitUser(a.ID, outTerminate, "", struct{}{})
+	return s.change(ctx, "activate an account", func(c *change) error {
+		_, err := c.exec("UPDATE users SET deactivated_at = 0 WHERE id = ?", a.ID)
+		return err
+	})
 }
 
 // flag is how a truth is stored.

@@ -21,11 +21,11 @@ func TestDatabaseStopsAndReturns(t *testing.T) {
 	r := startRealtime(t, buildRealtime(t))
 	s, _ := runSite(t, store, r.config())
 	ada, bob := s.user(t, "Ada"), s.user(t, "Bob")
-	ear := r.dial(t).signIn(bob).follow(bob, roomChannel(generalRoom))
+	ear := r.dial(t).signIn(bob).subscribe(bob, bob.channel(generalRoom))
 	ada.say(generalRoom, "before")
 	ear.wantTexts("before")
 
-	waitUntilTold(t, store) // or the first event would come again
+	waitUntilPublished(t, store) // or the first event would come again
 	db.stop(t)
 	for i := range 3 {
 		body := map[string]string{"clientId": fmt.Sprint("lost-", i), "text": "lost"}

@@ -77,9 +77,9 @@ func busyMember(ctx context.Context, s *Store, me Account, room string, times in
 		case 1:
 			_, err = s.deleteMessage(ctx, me, room, m.ID)
 		case 2:
-			_, _, err = s.markRead(ctx, me, room, m.Seq)
+			err = s.storeReads(ctx, map[string]map[string]int64{room: {me.ID: m.Seq}})
 		case 3:
-			err = s.bundleReads(ctx, room)
+			err = s.endSessions(ctx, me)
 		case 4:
 			if err = s.leave(ctx, me, room); err == nil {
 				_, err = s.join(ctx, me, room)

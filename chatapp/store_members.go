@@ -36,37 +36,6 @@ func (q querier) role(room, user string) (string, error) {
 	return role, err
 }
 
-// isMember tells whether a user may follow a room's channel. A room that there
-// is not has no members.
-func (s *Store) isMember(ctx context.Context, user, room string) (bool, error) {
-	if !isID(user) || !isID(room) {
-		return false, nil
-	}
-	role, err := s.reading(ctx).role(room, user)
-	return role != "", failed("look up a member", err)
-}
-
-// memberIDs returns the ids of a room's members but one: whom to tell of what
-// that one wrote.
-func (s *Store) memberIDs(ctx context.Context, room, but string) ([]string, error) {
-	all, err := collect(s.reading(ctx), scanString,
-		"SELECT user_id FROM members WHERE room_id = ? AND active = 1 AND user_id <> ? ORDER BY user_id", room, but)
-	return all, failed("list the members", err)
-}
-
-// watchlist returns the ids of up to 100 users that me shares rooms with:
-// first those of direct conversations, then those of the most rooms.
-func (s *Store) watchlist(ctx context.Context, me Account) ([]string, error) {
-	all, err := collect(s.reading(ctx), scanString, `SELECT o.user_id FROM members m
-		JOIN rooms r ON r.id = m.room_id
-		JOIN members o ON o.room_id = m.room_id AND o.user_id <> m.user_id AND o.active = 1
-		WHERE m.user_id = ? AND m.active = 1
-		GROUP BY o.user_id
-		ORDER BY MIN(CASE WHEN r.kind = 'direct' THEN 0 ELSE 1 END), COUNT(*) DESC, o.user_id
-		LIMIT 100`, me.ID)
-	return all, failed("list whom to watch", err)
-}
-
 // join makes me a member of an open room. It changes nothing for a member.
 func (s *Store) join(ctx context.Context, me Account, room string) (Room, error) {
 	err := s.change(ctx, "join a room", func(c *change) error {
@@ -124,7 +93,7 @@ func (s *Store) addMember(ctx context.Context, me Account, room, user string) (R
 }
 
 // add is what join and addMember have in common.
-func (c *change) add(r lockedRoom, u User) error {
+func (c *change) add(r roomState, u User) error {
 	if r.count >= MaxMembers {
 		return errRoomFull
 	}
@@ -136,13 +105,13 @@ func (c *change) add(r lockedRoom, u User) error {
 
 // enter stores that these are members from this revision on, and tells the
 // room. What was written before counts as read.
-func (c *change) enter(r lockedRoom, role string, users ...User) error {
+func (c *change) enter(r roomState, role string, users ...User) error {
 	for _, u := range users {
 		_, err := c.exec(`INSERT INTO members
-			(room_id, user_id, role, active, rev, joined_at, read_seq, read_rev, read_dirty)
-			VALUES (?, ?, ?, 1, ?, ?, ?, ?, 0)
+			(room_id, user_id, role, active, rev, joined_at, read_seq, read_rev)
+			VALUES (?, ?, ?, 1, ?, ?, ?, ?)
 			ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role, active = 1, rev = excluded.rev,
-			joined_at = excluded.joined_at, read_seq = excluded.read_seq, read_rev = excluded.read_rev, read_dirty = 0`,
+			joined_at = excluded.joined_at, read_seq = excluded.read_seq, read_rev = excluded.read_rev`,
 			r.id, u.ID, role, r.rev, c.now, r.lastSeq, r.rev)
 		if err != nil {
 			return err
@@ -152,11 +121,12 @@ func (c *change) enter(r lockedRoom, role string, users ...User) error {
 	if err != nil {
 		return err
 	}
-	return c.emitMembers(r, users[0].ID)
+	return c.emitMembers(r, "")
 }
 
-// leave ends me's membership. It changes nothing for somebody who is no member
-// of an open room.
+// leave ends me's membership, in a closed room also whatever my clients have
+// signatures for. It changes nothing for somebody who is no member of an open
+// room.
 func (s *Store) leave(ctx context.Context, me Account, room string) error {
 	return s.change(ctx, "leave a room", func(c *change) error {
 		r, err := c.lockRoom(room, me.ID, raiseRev)
@@ -168,13 +138,13 @@ func (s *Store) leave(ctx context.Context, me Account, room string) error {
 		case r.role == "":
 			return errNoRoom
 		}
-		// Who leaves an open room may come back, so that nothing has to be cut off.
-		return c.remove(r, me, me.ID, r.role, r.kind == KindClosed)
+		// Who leaves an open room may come back: nothing has to be revoked.
+		return c.remove(r, me.ID, r.role, r.kind == KindClosed)
 	})
 }
 
-// removeMember ends somebody's membership, and all of their connections, so
-// that none goes on following the room. The room's owner and the administrator
+// removeMember ends somebody's membership, gives the room's channel another name,
+// and closes their connections. The room's owner and the administrator
 // may, and everybody for oneself. It changes nothing for somebody who is no
 // member.
 func (s *Store) removeMember(ctx context.Context, me Account, room, user string) (Room, []Member, error) {
@@ -184,7 +154,7 @@ func (s *Store) removeMember(ctx context.Context, me Account, room, user string)
 		}
 		r, members, err := s.room(ctx, me, room)
 		if errors.Is(err, errNoRoom) { // closed, and left
-			return Room{ID: room, Kind: KindClosed, Channel: roomChannel(room)}, []Member{}, nil
+			return Room{ID: room, Kind: KindClosed}, []Member{}, nil
 		}
 		return r, members, err
 	}
@@ -206,7 +176,7 @@ func (s *Store) removeMember(ctx context.Context, me Account, room, user string)
 		if role == "" {
 			return errUnchanged
 		}
-		return c.remove(r, me, user, role, true)
+		return c.remove(r, user, role, true)
 	})
 	if err != nil {
 		return Room{}, nil, err
@@ -214,14 +184,14 @@ func (s *Store) removeMember(ctx context.Context, me Account, room, user string)
 	return s.room(ctx, me, room)
 }
 
-// remove ends a membership. What concerns the one who goes is in the room's
-// stream: whatever happens in the room later is told after their connections
-// were cut off.
-func (c *change) remove(r lockedRoom, by Account, user, role string, cut bool) error {
+// remove ends a membership; revoke is for one who must hear nothing more. What
+// concerns the one who goes is in the room's stream: whatever happens in the room
+// later is published after their connections were closed.
+func (c *change) remove(r roomState, user, role string, revoke bool) error {
 	if r.kind == KindDirect {
 		return errDirect
 	}
-	_, err := c.exec("UPDATE members SET active = 0, role = ?, rev = ?, read_dirty = 0 WHERE room_id = ? AND user_id = ?",
+	_, err := c.exec("UPDATE members SET active = 0, role = ?, rev = ? WHERE room_id = ? AND user_id = ?",
 		RoleMember, r.rev, r.id, user)
 	if err != nil {
 		return err
@@ -240,19 +210,27 @@ func (c *change) remove(r lockedRoom, by Account, user, role string, cut bool) e
 			return err
 		}
 	}
-	if err := c.emitMembers(r, by.ID); err != nil {
+	moved := ""
+	if revoke {
+		var err error
+		if moved, _, err = c.rename(r); err != nil {
+			return err
+		}
+	}
+	if err := c.emitMembers(r, moved); err != nil {
 		return err
 	}
-	if err := c.emit(roomStream(r.id), r.rev, outUser, user, eventRoomRemoved, roomNotice{r.id}); err != nil || !cut {
+	if err := c.emit(roomStream(r.id), r.rev, outUsers, user, eventRoomRemoved, roomNotice{r.id}); err != nil || !revoke {
 		return err
 	}
 	return c.emit(roomStream(r.id), r.rev, outTerminate, user, "", struct{}{})
 }
 
 // passOn makes the one an owner who has been a member for longest.
-func (c *change) passOn(r lockedRoom) error {
+func (c *change) passOn(r roomState) error {
 	_, err := c.exec(`UPDATE members SET role = ?, rev = ? WHERE room_id = ? AND active = 1 AND user_id =
-		(SELECT user_id FROM members WHERE room_id = ? AND active = 1 ORDER BY joined_at, user_id LIMIT 1)`,
+		(SELECT o.user_id FROM members o JOIN users u ON u.id = o.user_id WHERE o.room_id = ? AND o.active = 1
+			ORDER BY CASE WHEN u.deactivated_at = 0 THEN 0 ELSE 1 END, o.joined_at, o.user_id LIMIT 1)`,
 		RoleOwner, r.rev, r.id, r.id)
 	return err
 }
@@ -267,10 +245,12 @@ type membersEvent struct {
 	Room    string   `json:"room"`
 	Rev     int64    `json:"rev"`
 	Members []Member `json:"members"`
+	Channel string   `json:"channel,omitempty"` // the room's new one; this event is the last on the old one
 }
 
-// emitMembers tells the room whose membership this revision has changed.
-func (c *change) emitMembers(r lockedRoom, by string) error {
+// emitMembers tells the room whose membership this revision has changed. moved is
+// the old name of the channel, "" if it keeps its name.
+func (c *change) emitMembers(r roomState, moved string) error {
 	if c.silent {
 		return nil
 	}
@@ -278,11 +258,21 @@ func (c *change) emitMembers(r lockedRoom, by string) error {
 	if err != nil {
 		return err
 	}
-	return c.emitRoom(r.id, r.rev, eventMembers, "", by, membersEvent{r.id, r.rev, changed})
+	e := membersEvent{Room: r.id, Rev: r.rev, Members: changed}
+	if moved == "" {
+		return c.emitRoom(r.id, r.rev, eventMembers, "", e)
+	}
+	e.Channel = roomChannel(r.id, r.epoch+1)
+	return c.emitMoved(r, moved, e)
+}
+
+// emitMoved adds the last event on the channel with the old name.
+func (c *change) emitMoved(r roomState, from string, e membersEvent) error {
+	return c.emit(roomStream(r.id), r.rev, outMoved, from, eventMembers, e)
 }
 
 // emitAdded tells a user's tabs of a room; in the room's stream, so that it
 // never comes after a later removal.
-func (c *change) emitAdded(r lockedRoom, user string) error {
-	return c.emit(roomStream(r.id), r.rev, outUser, user, eventRoomAdded, roomNotice{r.id})
+func (c *change) emitAdded(r roomState, user string) error {
+	return c.emit(roomStream(r.id), r.rev, outUsers, user, eventRoomAdded, roomNotice{r.id})
 }

@@ -53,7 +53,13 @@ func (s *Store) post(ctx context.Context, me Account, room, clientID, text strin
 			already = true
 			return errUnchanged
 		}
-		return c.emitRoom(room, r.rev, eventNew, m.ID, me.ID, m)
+		if err := c.readOwn(m); err != nil {
+			return err
+		}
+		if err := c.emitRoom(room, r.rev, eventNew, m.ID, m); err != nil {
+			return err
+		}
+		return c.emitNews(m)
 	})
 	return m, already, err
 }
@@ -74,7 +80,7 @@ func (s *Store) edit(ctx context.Context, me Account, room, id, text string) (m 
 		return Message{}, err
 	}
 	err = s.change(ctx, "edit a message", func(c *change) error {
-		var r lockedRoom
+		var r roomState
 		if r, m, err = c.raiseForMessage(room, id, me); err != nil {
 			return err
 		}
@@ -91,16 +97,24 @@ func (s *Store) edit(ctx context.Context, me Account, room, id, text string) (m 
 		if err != nil {
 			return err
 		}
-		return c.emitRoom(room, r.rev, eventEdited, id, me.ID, m)
+		return c.emitRoom(room, r.rev, eventEdited, id, m)
 	})
 	return m, err
 }
 
-// deleteMessage removes the text of a message for good; its place remains. The
+// readOwn says that the author of a new message has read up to it.
+func (c *change) readOwn(m Message) error {
+	_, err := c.exec("UPDATE members SET read_seq = ?, read_rev = ? WHERE room_id = ? AND user_id = ? AND read_seq < ?",
+		m.Seq, m.Rev, m.Room, m.User.ID, m.Seq)
+	return err
+}
+
+// deleteMessage removes the text of a message for good, also from events that
+// wait to be published; its place remains. The
 // author may, the room's owner and the administrator. Again changes nothing.
 func (s *Store) deleteMessage(ctx context.Context, me Account, room, id string) (m Message, err error) {
 	err = s.change(ctx, "delete a message", func(c *change) error {
-		var r lockedRoom
+		var r roomState
 		if r, m, err = c.raiseForMessage(room, id, me); err != nil {
 			return err
 		}
@@ -115,13 +129,19 @@ func (s *Store) deleteMessage(ctx context.Context, me Account, room, id string) 
 		if err != nil {
 			return err
 		}
-		return c.emitRoom(room, r.rev, eventDeleted, id, me.ID, m)
+		if err := c.clearPending(m); err != nil {
+			return err
+		}
+		if err := c.emitRoom(room, r.rev, eventDeleted, id, m); err != nil {
+			return err
+		}
+		return c.emitNews(m)
 	})
 	return m, err
 }
 
 // raiseForMessage locks a room for the change of one of its messages.
-func (c *change) raiseForMessage(room, id string, me Account) (lockedRoom, Message, error) {
+func (c *change) raiseForMessage(room, id string, me Account) (roomState, Message, error) {
 	r, err := c.raiseAsMember(room, me.ID, raiseRev)
 	if err != nil {
 		return r, Message{}, err
@@ -138,7 +158,7 @@ func (c *change) raiseForMessage(room, id string, me Account) (lockedRoom, Messa
 func (s *Store) page(ctx context.Context, me Account, room string, before int64, limit int) (Page, error) {
 	q := s.reading(ctx)
 	// The revision is read first: what is read after it cannot be older.
-	rev, err := q.revForMember(room, me.ID)
+	r, err := q.roomForMember(room, me.ID)
 	if err != nil {
 		return Page{}, failed("read messages", err)
 	}
@@ -153,7 +173,7 @@ func (s *Store) page(ctx context.Context, me Account, room string, before int64,
 	more := len(all) > limit
 	all = all[:min(len(all), limit)]
 	slices.Reverse(all)
-	return Page{Messages: all, More: more, Rev: rev}, nil
+	return Page{Messages: all, More: more, Rev: r.rev}, nil
 }
 
 // changes returns what happened in a room after a revision, up to limit (1 to
@@ -162,13 +182,13 @@ func (s *Store) changes(ctx context.Context, me Account, room string, after int6
 	q := s.reading(ctx)
 	// What is changed again between these statements moves above the revision
 	// that is read first: it is left out here and comes with the next changes.
-	rev, err := q.revForMember(room, me.ID)
+	r, err := q.roomForMember(room, me.ID)
 	if err != nil {
 		return Changes{}, failed("read changes", err)
 	}
-	ch := Changes{Rev: rev}
+	ch := Changes{Rev: r.rev, Channel: roomChannel(room, r.epoch)}
 	ch.Messages, err = collect(q, scanMessage, messageSelect+`WHERE x.room_id = ? AND x.rev > ? AND x.rev <= ?
-		ORDER BY x.rev LIMIT ?`, room, after, rev, limit+1)
+		ORDER BY x.rev LIMIT ?`, room, after, r.rev, limit+1)
 	if err != nil {
 		return Changes{}, failed("read changes", err)
 	}
@@ -176,25 +196,27 @@ func (s *Store) changes(ctx context.Context, me Account, room string, after int6
 		ch.Messages, ch.More = ch.Messages[:limit], true
 		ch.Rev = ch.Messages[limit-1].Rev
 	}
-	ch.Members, err = collect(q, scanMember, memberSelect+`WHERE m.room_id = ? AND (m.rev > ? AND m.rev <= ? OR
-		m.read_rev > ? AND m.read_rev <= ?) ORDER BY u.id`, room, after, ch.Rev, after, ch.Rev)
+	// Two looks into indexes: a room of a thousand has few members that changed.
+	ch.Members, err = collect(q, scanMember, memberSelect+`WHERE m.room_id = ? AND m.user_id IN (
+		SELECT c.user_id FROM members c WHERE c.room_id = ? AND c.rev > ? AND c.rev <= ?
+		UNION SELECT d.user_id FROM members d WHERE d.room_id = ? AND d.read_rev > ? AND d.read_rev <= ?) ORDER BY u.id`,
+		room, room, after, ch.Rev, room, after, ch.Rev)
 	return ch, failed("read changes", err)
 }
 
-// revForMember returns a room's revision to its members only.
-func (q querier) revForMember(room, user string) (int64, error) {
+// roomForMember returns a room as it is, without a lock, to its members only.
+func (q querier) roomForMember(room, user string) (roomState, error) {
 	if !isID(room) {
-		return 0, errNoRoom
+		return roomState{}, errNoRoom
 	}
-	var r lockedRoom
-	scan := func(s scanner) (rev int64, err error) {
-		err = s.Scan(&rev, &r.kind, &r.role)
-		return rev, err
+	scan := func(s scanner) (r roomState, err error) {
+		err = s.Scan(&r.id, &r.kind, &r.rev, &r.epoch, &r.lastSeq, &r.role, &r.readSeq)
+		return r, err
 	}
-	rev, err := one(q, errNoRoom, scan, `SELECT r.rev, r.kind, COALESCE(m.role, '') FROM rooms r
-		LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ? AND m.active = 1 WHERE r.id = ?`, user, room)
+	r, err := one(q, errNoRoom, scan, `SELECT r.id, r.kind, r.rev, r.epoch, r.last_seq, COALESCE(m.role, ''), COALESCE(m.read_seq, 0)
+		FROM rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ? AND m.active = 1 WHERE r.id = ?`, user, room)
 	if err == nil && r.role == "" {
 		err = r.refusal()
 	}
-	return rev, err
+	return r, err
 }

@@ -39,10 +39,14 @@ func TestPost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		short, long := rows[len(rows)-2], rows[len(rows)-1]
+		short, news, long := rows[len(rows)-4], rows[len(rows)-3], rows[len(rows)-2]
 		var m Message
-		if err := json.Unmarshal([]byte(short.Payload), &m); err != nil || m != p.Messages[0] || short.Target != anna.ID {
-			t.Errorf("the event's payload is %s (%v), target %s; want the message, by anna", short.Payload, err, short.Target)
+		if err := json.Unmarshal([]byte(short.Payload), &m); err != nil || m != p.Messages[0] {
+			t.Errorf("the event's payload is %s (%v); want the message", short.Payload, err)
+		}
+		var n roomNews
+		if err := json.Unmarshal([]byte(news.Payload), &n); err != nil || n != (roomNews{room, 3, 3, anna.User, m.CreatedAt, false}) || news.Target != anna.ID {
+			t.Errorf("the news are %s (%v) for all but %s; want the message without its text, for all but anna", news.Payload, err, news.Target)
 		}
 		want := fmt.Sprintf(`{"room":%q,"id":%q,"rev":4,"fetch":true}`, room, p.Messages[1].ID)
 		if long.Payload != want {
@@ -110,7 +114,18 @@ func TestEditAndDelete(t *testing.T) {
 		}
 		_, err = s.edit(ctx, ben, room, m.ID, "back")
 		wantFault(t, "edit of a deleted one", err, "message_deleted")
-		wantOutbox(t, s, roomStream(room), m.Rev, "4.0 event new-message", "5.0 event message-edited", "6.0 event message-deleted")
+		wantOutbox(t, s, roomStream(room), m.Rev, "4.0 event new-message", "4.1 news room-news", "5.0 event message-edited",
+			"6.0 event message-deleted", "6.1 news room-news")
+		rows, err := s.waiting(ctx, roomStream(room), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			if want := fmt.Sprintf(`{"room":%q,"id":%q,"rev":%d,"fetch":true}`, room, m.ID, row.Rev); row.Kind == outEvent &&
+				(row.Rev == 4 || row.Rev == 5) && row.Payload != want {
+				t.Errorf("%d %s waits with %s: the deleted text must not be published any more; want %s", row.Rev, row.Event, row.Payload, want)
+			}
+		}
 		if text, err := one(s.reading(ctx), nil, scanString, "SELECT body FROM messages WHERE id = ?", m.ID); text != "" || err != nil {
 			t.Errorf("the deleted text is still %q, %v", text, err)
 		}
@@ -183,10 +198,7 @@ func TestChanges(t *testing.T) {
 		if _, err := s.edit(ctx, anna, room, first.ID, "edited"); err != nil { // 6
 			t.Fatal(err)
 		}
-		if _, _, err := s.markRead(ctx, ben, room, 5); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.bundleReads(ctx, room); err != nil { // 7
+		if err := storeRead(t, s, anna, room, 5); err != nil { // 7
 			t.Fatal(err)
 		}
 		for _, test := range []struct {
@@ -199,7 +211,7 @@ func TestChanges(t *testing.T) {
 			{0, 3, 1, "m1 more", 1},
 			{0, 5, 2, "m1 m2 more", 2},
 			{3, 5, 1, "m2 more", 1},
-			{4, 5, 1, "m2 more", 0}, // ben's read comes with revision 7
+			{4, 5, 1, "m2 more", 1}, // who wrote has read; anna's read comes with revision 7
 			{5, 7, 10, "edited", 1},
 			{6, 7, 10, "", 1},
 			{7, 7, 10, "", 0},

@@ -231,10 +231,10 @@ func TestFailures(t *testing.T) {
 			_, _, errPost := s.post(ctx, anna, generalRoom, "c", "x")
 			_, errSession := s.accountBySession(ctx, "x")
 			_, _, errRooms := s.rooms(ctx, anna)
-			_, errMember := s.isMember(ctx, anna.ID, generalRoom)
-			_, _, errRead := s.markRead(ctx, anna, generalRoom, 1)
+			_, errMember := s.maySubscribe(ctx, "x", roomChannel(generalRoom, 1))
+			errRead := s.storeReads(ctx, map[string]map[string]int64{generalRoom: {anna.ID: 1}})
 			_, errChanges := s.changes(ctx, anna, generalRoom, 0, 10)
-			for _, err := range []error{errPost, errSession, errRooms, errMember, errRead, errChanges, s.bundleReads(ctx, generalRoom)} {
+			for _, err := range []error{errPost, errSession, errRooms, errMember, errRead, errChanges, s.expireSessions(ctx)} {
 				if !errors.Is(err, errStore) {
 					t.Errorf("%s: %v, want errStore", name, err)
 				}
@@ -255,16 +255,16 @@ func TestFailures(t *testing.T) {
 func TestSilent(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
 		s.Silent = true
-		anna := signUpAs(t, s, "anna")
+		anna, ben := signUpAs(t, s, "anna"), signUpAs(t, s, "ben")
 		m := mustPost(t, s, anna, generalRoom, "c", "x")
-		if _, _, err := s.markRead(t.Context(), anna, generalRoom, m.Seq); err != nil {
+		if err := storeRead(t, s, ben, generalRoom, m.Seq); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.bundleReads(t.Context(), generalRoom); err != nil {
-			t.Fatal(err)
+		if ch, err := s.changes(t.Context(), anna, generalRoom, m.Rev, 10); err != nil || ch.Rev != m.Rev+1 || len(ch.Members) != 1 {
+			t.Errorf("changes = %+v, %v; want the read at revision %d", ch, err, m.Rev+1)
 		}
-		if ch, err := s.changes(t.Context(), anna, generalRoom, 2, 10); err != nil || ch.Rev != 3 || len(ch.Members) != 1 {
-			t.Errorf("changes = %+v, %v; want the read at revision 3", ch, err)
+		if err := s.endSessions(t.Context(), ben); err != nil {
+			t.Fatal(err)
 		}
 		if streams, err := s.waitingStreams(t.Context(), 10); err != nil || len(streams) != 0 {
 			t.Errorf("waitingStreams = %v, %v; want none", streams, err)

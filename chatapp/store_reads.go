@@ -2,11 +2,10 @@ package chatapp
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Names of events that concern reading.
@@ -15,54 +14,10 @@ const (
 	eventReadPosition = "read-position" // to a user's own tabs
 )
 
-// readsInterval is the least time between two bundles of a room's reads.
-const readsInterval = time.Second
-
 // readPosition is what eventReadPosition carries.
 type readPosition struct {
 	Room    string `json:"room"`
 	ReadSeq int64  `json:"readSeq"`
-	Unread  int64  `json:"unread"`
-}
-
-// markRead stores that me has read up to a message, and returns how far that is
-// now and what is unread after it. It never goes back, nor beyond the newest
-// message. The room is told later, by bundleReads.
-func (s *Store) markRead(ctx context.Context, me Account, room string, seq int64) (readSeq, unread int64, err error) {
-	var p readPosition
-	err = s.change(ctx, "store what was read", func(c *change) error {
-		if _, err := c.revForMember(room, me.ID); err != nil {
-			return err
-		}
-		moved, err := c.exec(`UPDATE members SET read_dirty = 1,
-			read_seq = (SELECT CASE WHEN r.last_seq < ? THEN r.last_seq ELSE ? END FROM rooms r WHERE r.id = members.room_id)
-			WHERE room_id = ? AND user_id = ? AND active = 1 AND read_seq < ?
-			AND read_seq < (SELECT r.last_seq FROM rooms r WHERE r.id = members.room_id)`,
-			seq, seq, room, me.ID, seq)
-		if err != nil {
-			return err
-		}
-		if p, err = c.readPosition(me, room); err != nil {
-			return err
-		}
-		if moved == 0 {
-			return errUnchanged
-		}
-		return c.emitUser(me.ID, outUser, eventReadPosition, p)
-	})
-	return p.ReadSeq, p.Unread, err
-}
-
-func (q querier) readPosition(me Account, room string) (readPosition, error) {
-	r, err := q.room(me, room)
-	return readPosition{room, r.ReadSeq, r.Unread}, err
-}
-
-// roomsWithReads returns up to limit rooms whose reads wait for bundleReads.
-func (s *Store) roomsWithReads(ctx context.Context, limit int) ([]string, error) {
-	all, err := collect(s.reading(ctx), scanString,
-		"SELECT DISTINCT room_id FROM members WHERE read_dirty = 1 LIMIT ?", limit)
-	return all, failed("look for reads", err)
 }
 
 // readsEvent is what eventRead carries.
@@ -72,36 +27,72 @@ type readsEvent struct {
 	Reads []Read `json:"reads"`
 }
 
-// bundleReads makes one revision and one event of all that has been read in a
-// room since the last one. It does nothing if there is nothing, or if the last
-// one was less than a second ago; it may be called at any time by any process,
-// and another call a second after a read finds it.
-func (s *Store) bundleReads(ctx context.Context, room string) error {
-	return s.change(ctx, "tell what was read", func(c *change) error {
-		// A time in the future is of a clock that was wrong, and must not hold up reads.
-		rev, err := scanInt(c.row(`UPDATE rooms SET rev = rev + 1, reads_at = ?
-			WHERE id = ? AND (reads_at <= ? OR reads_at > ?) RETURNING rev`,
-			c.now, room, c.now-readsInterval.Microseconds(), c.now))
-		if errors.Is(err, sql.ErrNoRows) {
-			return errUnchanged
+// unreadAfter counts up to 100 messages of others above a position.
+func (s *Store) unreadAfter(ctx context.Context, me Account, room string, seq int64) (int64, error) {
+	n, err := one(s.reading(ctx), nil, scanInt, `SELECT COUNT(*) FROM (SELECT 1 FROM messages n WHERE n.room_id = ? AND n.seq > ?
+		AND n.user_id <> ? AND n.deleted_at = 0 ORDER BY n.seq LIMIT 100) AS unread`, room, seq, me.ID)
+	return n, failed("count what is unread", err)
+}
+
+// storeReads stores how far people have read, by room and user, in one
+// transaction. Each room gets one revision and one event. Positions never go
+// back, nor beyond the newest message; those of people who left are dropped.
+func (s *Store) storeReads(ctx context.Context, reads map[string]map[string]int64) error {
+	return s.change(ctx, "store what was read", func(c *change) error {
+		for _, room := range slices.Sorted(maps.Keys(reads)) {
+			if err := c.storeReadsOf(room, reads[room]); err != nil && !errors.Is(err, errNoRoom) {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		reads, err := collect(c.querier, scanRead, `UPDATE members SET read_dirty = 0, read_rev = ?
-			WHERE room_id = ? AND read_dirty = 1 RETURNING user_id, read_seq`, rev, room)
-		if err != nil {
-			return err
-		}
-		if len(reads) == 0 {
-			return errUnchanged
-		}
-		slices.SortFunc(reads, func(a, b Read) int { return strings.Compare(a.User, b.User) })
-		return c.emitRoom(room, rev, eventRead, "", "", readsEvent{room, rev, reads})
+		return nil
 	})
 }
 
-func scanRead(r scanner) (v Read, err error) {
-	err = r.Scan(&v.User, &v.Seq)
-	return v, err
+func (c *change) storeReadsOf(room string, reads map[string]int64) error {
+	r, err := c.lockRoom(room, "", raiseNothing)
+	if err != nil {
+		return err
+	}
+	rev := r.rev + 1
+	bySeq := map[int64][]string{} // most have read up to the same message
+	for user, seq := range reads {
+		seq = min(seq, r.lastSeq)
+		bySeq[seq] = append(bySeq[seq], user)
+	}
+	e := readsEvent{Room: room, Rev: rev}
+	for _, seq := range slices.Sorted(maps.Keys(bySeq)) {
+		slices.Sort(bySeq[seq])
+		for users := range chunks(bySeq[seq]) {
+			moved, err := c.moveReads(room, rev, seq, users)
+			if err != nil {
+				return err
+			}
+			for _, user := range moved {
+				e.Reads = append(e.Reads, Read{user, seq})
+			}
+			if len(moved) == 0 {
+				continue
+			}
+			err = c.emit(roomStream(room), rev, outUsers, strings.Join(moved, ","), eventReadPosition, readPosition{room, seq})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if len(e.Reads) == 0 {
+		return nil
+	}
+	if _, err := c.exec("UPDATE rooms SET rev = ? WHERE id = ?", rev, room); err != nil {
+		return err
+	}
+	return c.emitRoom(room, rev, eventRead, "", e)
+}
+
+// moveReads moves those forward who have not read so far yet, and returns them.
+func (c *change) moveReads(room string, rev, seq int64, users []string) ([]string, error) {
+	moved, err := collect(c.querier, scanString, "UPDATE members SET read_seq = ?, read_rev = ? "+
+		"WHERE room_id = ? AND active = 1 AND read_seq < ? AND user_id IN ("+places(len(users))+") RETURNING user_id",
+		append([]any{seq, rev, room, seq}, anys(users)...)...)
+	slices.Sort(moved)
+	return moved, err
 }

@@ -1,20 +1,28 @@
 package chatapp
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 )
 
+// storeRead stores how far one member has read.
+func storeRead(t testing.TB, s *Store, by Account, room string, seq int64) error {
+	t.Helper()
+	return s.storeReads(t.Context(), map[string]map[string]int64{room: {by.ID: seq}})
+}
+
 func TestReads(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
 		ctx := t.Context()
-		anna, ben := signUpAs(t, s, "anna"), signUpAs(t, s, "ben")
+		r := newReads(s, slog.New(slog.DiscardHandler))
+		anna, ben, cora := signUpAs(t, s, "anna"), signUpAs(t, s, "ben"), signUpAs(t, s, "cora")
 		room := mustRoom(t, s, anna, KindOpen, "garden", ben).ID // revisions 1 and 2
 		for i := range 3 {                                       // 3 to 5
 			mustPost(t, s, anna, room, fmt.Sprint("a", i), "x")
 		}
-		mustPost(t, s, ben, room, "b", "one's own are never unread") // 6
 		for _, test := range []struct {
 			name                 string
 			seq, readSeq, unread int64
@@ -23,94 +31,130 @@ func TestReads(t *testing.T) {
 			{"the first", 3, 3, 2},
 			{"all but one", 4, 4, 1},
 			{"back", 3, 4, 1},
-			{"beyond the end", 1000, 6, 0},
-			{"again", 6, 6, 0},
-			{"negative", -1, 6, 0},
+			{"beyond the end", 1000, 5, 0},
+			{"again", 5, 5, 0},
+			{"negative", -1, 5, 0},
 		} {
-			readSeq, unread, err := s.markRead(ctx, ben, room, test.seq)
+			readSeq, unread, err := r.mark(ctx, ben, room, test.seq)
 			if err != nil || readSeq != test.readSeq || unread != test.unread {
-				t.Errorf("%s: markRead(%d) = %d, %d, %v; want %d, %d", test.name, test.seq, readSeq, unread, err, test.readSeq, test.unread)
+				t.Errorf("%s: mark(%d) = %d, %d, %v; want %d, %d", test.name, test.seq, readSeq, unread, err, test.readSeq, test.unread)
 			}
 		}
-		wantOutbox(t, s, userStream(ben.ID), 0, "1.0 user read-position", "2.0 user read-position", "3.0 user read-position")
-		rows, err := s.waiting(ctx, userStream(ben.ID), 10)
-		if want := fmt.Sprintf(`{"room":%q,"readSeq":6,"unread":0}`, room); err != nil || rows[2].Payload != want || rows[2].Target != ben.ID {
-			t.Errorf("read-position carries %s for %s, %v; want %s for ben", rows[2].Payload, rows[2].Target, err, want)
+		_, _, err := r.mark(ctx, cora, room, 3)
+		wantFault(t, "cora marks", err, "not_member")
+		mine, _, err := s.rooms(ctx, ben)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if rev := revOf(t, s, ben, room); rev != 6 {
-			t.Errorf("revision %d before the bundle, want 6", rev)
+		r.overlay(ben, mine)
+		i := slices.IndexFunc(mine, func(r Room) bool { return r.ID == room })
+		if mine[i].ReadSeq != 5 || mine[i].Unread != 0 {
+			t.Errorf("before it is stored the list says %+v, want read up to 5", mine[i])
 		}
-	})
-}
-
-func TestBundledReads(t *testing.T) {
-	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
-		ctx := t.Context()
-		anna, ben := signUpAs(t, s, "anna"), signUpAs(t, s, "ben")
-		room := mustRoom(t, s, anna, KindOpen, "garden", ben).ID
-		read := func(by Account, seq int64) {
-			t.Helper()
-			if _, _, err := s.markRead(ctx, by, room, seq); err != nil {
-				t.Fatalf("markRead: %v", err)
-			}
+		if rev := revOf(t, s, ben, room); rev != 5 {
+			t.Errorf("revision %d before it is stored, want 5", rev)
 		}
-		bundle := func(doing string, want int64, rooms ...string) {
-			t.Helper()
-			if err := s.bundleReads(ctx, room); err != nil {
-				t.Fatalf("bundleReads, %s: %v", doing, err)
-			}
-			if rev := revOf(t, s, anna, room); rev != want {
-				t.Errorf("%s: revision %d, want %d", doing, rev, want)
-			}
-			if got, err := s.roomsWithReads(ctx, 10); err != nil || !slices.Equal(got, rooms) {
-				t.Errorf("%s: roomsWithReads = %v, %v; want %v", doing, got, err, rooms)
-			}
-		}
-		lastBundle := func(ago int64) {
-			t.Helper()
-			err := s.change(ctx, "set the clock", func(c *change) error {
-				_, err := c.exec("UPDATE rooms SET reads_at = ? WHERE id = ?", c.now-ago, room)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		m := mustPost(t, s, anna, room, "a", "x") // 3
-		bundle("nothing was read", 3)
-		read(ben, m.Seq)
-		read(anna, m.Seq)
-		bundle("two have read", 4)
-		wantOutbox(t, s, roomStream(room), 4, "4.0 event read")
+		r.flush(ctx)
+		r.flush(ctx) // there is nothing left
+		wantOutbox(t, s, roomStream(room), 6, "6.0 user read-position", "6.1 event read")
 		rows, err := s.waiting(ctx, roomStream(room), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		reads := []string{anna.ID, ben.ID}
-		slices.Sort(reads)
-		if got, want := rows[len(rows)-1].Payload, fmt.Sprintf(`{"room":%q,"rev":4,"reads":[{"user":%q,"seq":3},{"user":%q,"seq":3}]}`,
-			room, reads[0], reads[1]); got != want {
-			t.Errorf("the event carries %s, want %s", got, want)
+		last := rows[len(rows)-2:]
+		if want := fmt.Sprintf(`{"room":%q,"readSeq":5}`, room); last[0].Payload != want || last[0].Target != ben.ID {
+			t.Errorf("read-position carries %s for %s, want %s for ben", last[0].Payload, last[0].Target, want)
 		}
-		m = mustPost(t, s, anna, room, "b", "y") // 5
-		read(ben, m.Seq)
-		lastBundle(readsInterval.Microseconds() / 2)
-		bundle("half a second later", 5, room)
-		lastBundle(readsInterval.Microseconds())
-		bundle("a second later", 6)
-		m = mustPost(t, s, anna, room, "c", "z") // 7
-		read(ben, m.Seq)
-		lastBundle(-3600e6)
-		bundle("after a clock that was an hour ahead", 8)
-		wantOneEventEach(t, s, room, 0)
+		if want := fmt.Sprintf(`{"room":%q,"rev":6,"reads":[{"user":%q,"seq":5}]}`, room, ben.ID); last[1].Payload != want {
+			t.Errorf("read carries %s, want %s", last[1].Payload, want)
+		}
+	})
+}
 
-		m = mustPost(t, s, anna, room, "d", "z") // 9
-		read(ben, m.Seq)
-		if err := s.leave(ctx, ben, room); err != nil { // 10
+// TestReadsWaitForTheDatabase keeps what cannot be stored.
+func TestReadsWaitForTheDatabase(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
+		r := newReads(s, slog.New(slog.DiscardHandler))
+		anna, ben := signUpAs(t, s, "anna"), signUpAs(t, s, "ben")
+		m := mustPost(t, s, anna, generalRoom, "a", "x")
+		if _, _, err := r.mark(t.Context(), ben, generalRoom, m.Seq); err != nil {
 			t.Fatal(err)
 		}
-		lastBundle(2e6)
-		bundle("the reader has left", 10)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.flush(gone)
+		if rev := revOf(t, s, anna, generalRoom); rev != m.Rev {
+			t.Errorf("revision %d, want %d: nothing could be stored", rev, m.Rev)
+		}
+		r.flush(t.Context())
+		if rev := revOf(t, s, anna, generalRoom); rev != m.Rev+1 {
+			t.Errorf("revision %d, want %d: what could not be stored is stored later", rev, m.Rev+1)
+		}
+	})
+}
+
+// TestReadsOfManyAtOnce stores what many have read in several rooms: one revision
+// and one event for each room, whatever the number of readers.
+func TestReadsOfManyAtOnce(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
+		ctx := t.Context()
+		r := newReads(s, slog.New(slog.DiscardHandler))
+		anna := signUpAs(t, s, "anna")
+		garden := mustRoom(t, s, anna, KindOpen, "garden").ID
+		var readers []Account
+		for i := range maxInList + 5 {
+			a := signUpAs(t, s, fmt.Sprint("reader ", i))
+			if _, err := s.join(ctx, a, garden); err != nil {
+				t.Fatal(err)
+			}
+			readers = append(readers, a)
+		}
+		first := mustPost(t, s, anna, generalRoom, "a", "x")
+		second := mustPost(t, s, anna, garden, "a", "x")
+		leaver := readers[0]
+		for _, a := range readers {
+			for room, seq := range map[string]int64{generalRoom: first.Seq, garden: second.Seq} {
+				if _, _, err := r.mark(ctx, a, room, seq); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := s.leave(ctx, leaver, garden); err != nil {
+			t.Fatal(err)
+		}
+		r.flush(ctx)
+		for room, want := range map[string]struct{ rev, readers int64 }{
+			generalRoom: {first.Rev + 1, maxInList + 5}, garden: {second.Rev + 2, maxInList + 4},
+		} {
+			if rev := revOf(t, s, anna, room); rev != want.rev {
+				t.Errorf("%s: revision %d, want %d", room, rev, want.rev)
+			}
+			n, err := one(s.reading(ctx), nil, scanInt, "SELECT COUNT(*) FROM members WHERE room_id = ? AND read_rev = ?", room, want.rev)
+			if err != nil || n != want.readers {
+				t.Errorf("%s: %d have read, %v; want %d", room, n, err, want.readers)
+			}
+			wantOutbox(t, s, roomStream(room), want.rev,
+				fmt.Sprint(want.rev, ".0 user read-position"), fmt.Sprint(want.rev, ".1 user read-position"), fmt.Sprint(want.rev, ".2 event read"))
+			wantOneEventEach(t, s, room, 0)
+		}
+	})
+}
+
+// TestWhoWroteHasRead posts, which moves the author's own position in the same
+// revision.
+func TestWhoWroteHasRead(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
+		anna, ben := signUpAs(t, s, "anna"), signUpAs(t, s, "ben")
+		mustPost(t, s, anna, generalRoom, "a", "x")
+		m := mustPost(t, s, ben, generalRoom, "b", "y")
+		r, _, err := s.room(t.Context(), ben, generalRoom)
+		if err != nil || r.ReadSeq != m.Seq || r.Unread != 0 {
+			t.Errorf("ben wrote %d and has read up to %d, %d are unread, %v", m.Seq, r.ReadSeq, r.Unread, err)
+		}
+		ch, err := s.changes(t.Context(), anna, generalRoom, m.Rev-1, 200)
+		if err != nil || len(ch.Members) != 1 || ch.Members[0].User.ID != ben.ID || ch.Members[0].ReadSeq != m.Seq || ch.Members[0].ReadRev != m.Rev {
+			t.Errorf("changes tell of %+v, %v; want that ben has read up to %d", ch.Members, err, m.Seq)
+		}
 	})
 }
 

@@ -6,13 +6,10 @@ import (
 	"errors"
 )
 
-// roomChannel names the channel of a room's events.
-func roomChannel(id string) string { return "presence-chat-room-" + id }
-
 // roomSelect reads rooms as one user sees them, who is its parameter. Messages
 // of one's own are never unread. Counting in order lets the database stop at the
 // hundredth; without it, PostgreSQL looks at all that are unread first.
-const roomSelect = `SELECT r.id, r.kind, r.name, r.rev, r.last_seq, r.member_count,
+const roomSelect = `SELECT r.id, r.kind, r.name, r.epoch, r.rev, r.last_seq, r.member_count,
 		m.role, COALESCE(m.read_seq, 0),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM messages n WHERE n.room_id = r.id AND n.seq > m.read_seq
 			AND n.user_id <> m.user_id AND n.deleted_at = 0 ORDER BY n.seq LIMIT 100) AS unread),
@@ -27,9 +24,10 @@ const roomSelect = `SELECT r.id, r.kind, r.name, r.rev, r.last_seq, r.member_cou
 func scanRoom(row scanner) (r Room, err error) {
 	var role, withID, withName, id, clientID, author, authorName, text sql.NullString
 	var seq, rev, created, edited, deleted sql.NullInt64
-	err = row.Scan(&r.ID, &r.Kind, &r.Name, &r.Rev, &r.LastSeq, &r.MemberCount, &role, &r.ReadSeq, &r.Unread,
+	var epoch int64
+	err = row.Scan(&r.ID, &r.Kind, &r.Name, &epoch, &r.Rev, &r.LastSeq, &r.MemberCount, &role, &r.ReadSeq, &r.Unread,
 		&withID, &withName, &id, &seq, &rev, &clientID, &author, &authorName, &text, &created, &edited, &deleted)
-	r.Channel, r.Member, r.Role = roomChannel(r.ID), role.Valid, role.String
+	r.Channel, r.Member, r.Role = roomChannel(r.ID, epoch), role.Valid, role.String
 	if withID.Valid {
 		r.Name, r.With = withName.String, &User{withID.String, withName.String}
 	}
@@ -145,24 +143,26 @@ func (s *Store) directRoom(ctx context.Context, me Account, other string) (r Roo
 
 // insertRoom makes a room without members, at its first revision, which is
 // that of its first members. It is errUnchanged if there is one of that key.
-func (c *change) insertRoom(kind, name, key string) (lockedRoom, error) {
-	r := lockedRoom{id: newID(), kind: kind, rev: 1}
-	added, err := c.exec(`INSERT INTO rooms (id, kind, name, name_key, rev, last_seq, member_count, reads_at, created_at)
-		VALUES (?, ?, ?, ?, ?, 0, 0, 0, ?) ON CONFLICT (name_key) DO NOTHING`, r.id, kind, name, key, r.rev, c.now)
+func (c *change) insertRoom(kind, name, key string) (roomState, error) {
+	r := roomState{id: newID(), kind: kind, rev: 1, epoch: 1}
+	added, err := c.exec(`INSERT INTO rooms (id, kind, name, name_key, rev, last_seq, member_count, created_at)
+		VALUES (?, ?, ?, ?, ?, 0, 0, ?) ON CONFLICT (name_key) DO NOTHING`, r.id, kind, name, key, r.rev, c.now)
 	if err == nil && added == 0 {
 		err = errUnchanged
 	}
 	return r, err
 }
 
-// lockedRoom is a room that a transaction changes: no other changes it until
-// the end of this one.
-type lockedRoom struct {
+// roomState is what a change needs to know of a room. One that lockRoom returns
+// is locked: no other transaction changes the room until the end of this one.
+type roomState struct {
 	id, kind string
 	rev      int64 // the change's own
+	epoch    int64 // of its channel's name, before the change
 	lastSeq  int64
 	count    int64  // of members
 	role     string // of who does it, "" if no member
+	readSeq  int64  // how far they have read; set by roomForMember only
 }
 
 // How lockRoom raises.
@@ -176,13 +176,13 @@ const (
 // also makes all others that change the room wait for the end of this one.
 // Membership is read after that, by a statement of its own, so that it is what
 // the one before has left.
-func (c *change) lockRoom(id, user, raise string) (lockedRoom, error) {
+func (c *change) lockRoom(id, user, raise string) (roomState, error) {
 	if !isID(id) {
-		return lockedRoom{}, errNoRoom
+		return roomState{}, errNoRoom
 	}
-	r := lockedRoom{id: id}
-	err := c.row("UPDATE rooms SET "+raise+" WHERE id = ? RETURNING kind, rev, last_seq, member_count", id).
-		Scan(&r.kind, &r.rev, &r.lastSeq, &r.count)
+	r := roomState{id: id}
+	err := c.row("UPDATE rooms SET "+raise+" WHERE id = ? RETURNING kind, rev, epoch, last_seq, member_count", id).
+		Scan(&r.kind, &r.rev, &r.epoch, &r.lastSeq, &r.count)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, errNoRoom
 	}
@@ -194,7 +194,7 @@ func (c *change) lockRoom(id, user, raise string) (lockedRoom, error) {
 }
 
 // raiseAsMember is lockRoom for what only members may do.
-func (c *change) raiseAsMember(id, user, raise string) (lockedRoom, error) {
+func (c *change) raiseAsMember(id, user, raise string) (roomState, error) {
 	r, err := c.lockRoom(id, user, raise)
 	if err == nil && r.role == "" {
 		err = r.refusal()
@@ -203,7 +203,7 @@ func (c *change) raiseAsMember(id, user, raise string) (lockedRoom, error) {
 }
 
 // refusal is what somebody is told who is no member.
-func (r lockedRoom) refusal() error {
+func (r roomState) refusal() error {
 	if r.kind == KindOpen {
 		return errNotMember
 	}

@@ -1,9 +1,11 @@
 package chatapp
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRooms(t *testing.T) {
@@ -25,7 +27,7 @@ func TestRooms(t *testing.T) {
 				continue
 			}
 			if r.Rev != 1 || r.MemberCount != 1 || r.Role != RoleOwner || !r.Member || r.Name != strings.TrimSpace(test.room) ||
-				r.Channel != "presence-chat-room-"+r.ID || r.Last != nil || r.With != nil {
+				r.Channel != "presence-chat-room-"+r.ID+"-1" || r.Last != nil || r.With != nil {
 				t.Errorf("%s: created %+v", test.name, r)
 			}
 			wantOutbox(t, s, roomStream(r.ID), 0, "1.0 event members-changed", "1.1 user room-added")
@@ -55,6 +57,10 @@ func TestRoomsThatThereAreNot(t *testing.T) {
 		ctx := t.Context()
 		anna, ben, cleo := signUpAs(t, s, "anna"), signUpAs(t, s, "ben"), signUpAs(t, s, "cleo")
 		closed := mustRoom(t, s, ben, KindClosed, "cellar")
+		annaToken, err := s.createSession(ctx, anna, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
 		direct, _, err := s.directRoom(ctx, ben, cleo.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -74,13 +80,13 @@ func TestRoomsThatThereAreNot(t *testing.T) {
 			_, doing["deleteMessage"] = s.deleteMessage(ctx, anna, room, m.ID)
 			_, doing["page"] = s.page(ctx, anna, room, 0, 50)
 			_, doing["changes"] = s.changes(ctx, anna, room, 0, 50)
-			_, _, doing["markRead"] = s.markRead(ctx, anna, room, 1)
 			for what, err := range doing {
 				wantFault(t, what+" of a room that is "+name, err, "no_such_room")
 			}
-			if in, err := s.isMember(ctx, anna.ID, room); in || err != nil {
-				t.Errorf("isMember of a room that is %s = %v, %v", name, in, err)
-			}
+			_, _, err := newReads(s, slog.New(slog.DiscardHandler)).mark(ctx, anna, room, 1)
+			wantFault(t, "reading in a room that is "+name, err, "no_such_room")
+			_, err = s.maySubscribe(ctx, annaToken, roomChannel(room, 1))
+			wantFault(t, "subscribing to a room that is "+name, err, "forbidden")
 		}
 		if rev := revOf(t, s, ben, closed.ID); rev != m.Rev {
 			t.Errorf("revision %d after refusals, want %d", rev, m.Rev)
@@ -150,11 +156,11 @@ func TestMembership(t *testing.T) {
 		if err != nil || len(members) != 2 {
 			t.Fatalf("removeMember = %+v, %v", members, err)
 		}
-		wantOutbox(t, s, roomStream(room), 5, "5.0 event members-changed", "5.1 user room-removed", "5.2 terminate")
+		wantOutbox(t, s, roomStream(room), 5, "5.0 moved members-changed", "5.1 user room-removed", "5.2 terminate")
 		_, _, err = s.removeMember(ctx, anna, room, cleo.ID)
 		wantFault(t, "remove again", err, "")
-		if in, err := s.isMember(ctx, cleo.ID, room); in || err != nil {
-			t.Errorf("isMember of who was removed = %v, %v", in, err)
+		if role, err := s.reading(ctx).role(room, cleo.ID); role != "" || err != nil {
+			t.Errorf("role of who was removed = %q, %v", role, err)
 		}
 		_, _, err = s.post(ctx, cleo, room, "c9", "still here")
 		wantFault(t, "post by who was removed", err, "no_such_room")
@@ -166,7 +172,7 @@ func TestMembership(t *testing.T) {
 		}
 
 		wantFault(t, "the owner leaves", s.leave(ctx, anna, room), "")
-		wantOutbox(t, s, roomStream(room), 6, "6.0 event members-changed", "6.1 user room-removed", "6.2 terminate")
+		wantOutbox(t, s, roomStream(room), 6, "6.0 moved members-changed", "6.1 user room-removed", "6.2 terminate")
 		if _, members, err = s.room(ctx, ben, room); err != nil || len(members) != 1 || members[0].Role != RoleOwner || members[0].Rev != 6 {
 			t.Errorf("members after the owner left = %+v, %v; want ben as owner", members, err)
 		}
@@ -217,40 +223,37 @@ func TestJoinAndLeave(t *testing.T) {
 	})
 }
 
-func TestWhomToTell(t *testing.T) {
+// TestMemberChannels is about whose own channel gets a room's news.
+func TestMemberChannels(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store, _ StoreConfig) {
 		ctx := t.Context()
-		anna, ben, cleo := signUpAs(t, s, "anna"), signUpAs(t, s, "ben"), signUpAs(t, s, "cleo")
-		dora := signUpAs(t, s, "dora")
-		for _, a := range []Account{anna, ben, cleo, dora} {
-			if err := s.leave(ctx, a, generalRoom); err != nil {
-				t.Fatal(err)
+		anna, ben, cleo, dora := signUpAs(t, s, "anna"), signUpAs(t, s, "ben"), signUpAs(t, s, "cleo"), signUpAs(t, s, "dora")
+		room := mustRoom(t, s, anna, KindClosed, "cellar", ben, cleo, dora).ID
+		want := func(doing string, channels ...string) {
+			t.Helper()
+			slices.Sort(channels)
+			if got, err := s.memberChannels(ctx, room, anna.ID); err != nil || !slices.Equal(got, channels) {
+				t.Errorf("%s: memberChannels = %v, %v; want %v", doing, got, err, channels)
 			}
 		}
-		room := mustRoom(t, s, anna, KindClosed, "cellar", ben, cleo).ID
-		mustRoom(t, s, anna, KindOpen, "garden", ben)
-		if _, _, err := s.directRoom(ctx, anna, dora.ID); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := s.watchlist(ctx, anna); err != nil || !slices.Equal(got, []string{dora.ID, ben.ID, cleo.ID}) {
-			t.Errorf("watchlist = %v, %v; want dora (direct), ben (two rooms), cleo", got, err)
-		}
-		if got, err := s.watchlist(ctx, dora); err != nil || !slices.Equal(got, []string{anna.ID}) {
-			t.Errorf("watchlist of dora = %v, %v; want anna", got, err)
-		}
-		want := []string{ben.ID, cleo.ID}
-		slices.Sort(want)
-		if got, err := s.memberIDs(ctx, room, anna.ID); err != nil || !slices.Equal(got, want) {
-			t.Errorf("memberIDs = %v, %v; want %v", got, err, want)
-		}
+		want("at first", userChannel(ben.ID, 1), userChannel(cleo.ID, 1), userChannel(dora.ID, 1))
 		if _, _, err := s.removeMember(ctx, anna, room, cleo.ID); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.memberIDs(ctx, room, anna.ID); err != nil || !slices.Equal(got, []string{ben.ID}) {
-			t.Errorf("memberIDs after a removal = %v, %v; want ben", got, err)
+		if err := s.endSessions(ctx, ben); err != nil {
+			t.Fatal(err)
 		}
-		if got, err := s.watchlist(ctx, cleo); err != nil || got == nil || len(got) != 0 {
-			t.Errorf("watchlist of who was removed = %#v, %v; want an empty list", got, err)
+		want("after a removal and a sign-out", userChannel(ben.ID, 2), userChannel(dora.ID, 1))
+		if err := s.deactivate(ctx, "DORA"); err != nil {
+			t.Fatal(err)
 		}
+		want("after a deactivation", userChannel(ben.ID, 2))
+		if got, err := s.userChannels(ctx, []string{ben.ID, dora.ID, "nobody"}); err != nil || !slices.Equal(got, []string{userChannel(ben.ID, 2)}) {
+			t.Errorf("userChannels = %v, %v; want ben's", got, err)
+		}
+		if err := s.activate(ctx, "dora"); err != nil {
+			t.Fatal(err)
+		}
+		want("after an activation", userChannel(ben.ID, 2), userChannel(dora.ID, 2))
 	})
 }

@@ -127,7 +127,7 @@ func wantOneEventEach(t testing.TB, s *Store, room string, from int64) {
 	}
 	next := from + 1
 	for _, r := range rows {
-		if r.Kind != outEvent || r.Rev <= from {
+		if r.Kind != outEvent && r.Kind != outMoved || r.Rev <= from {
 			continue
 		}
 		if r.Rev != next {

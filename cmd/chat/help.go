@@ -12,6 +12,8 @@ Channels protocol.
 
   chat                            serve the chat
   chat user reset-password NAME   give a user a new password, which is printed
+  chat user deactivate NAME       end an account: it hears nothing more and cannot sign in; what it wrote remains
+  chat user activate NAME         let a deactivated account sign in again
   chat backup FILE                write a copy of the database to a new file
   chat health                     ask the chat that runs with the same settings whether it works
   chat version                    print the version

@@ -81,9 +81,9 @@ func commandOf(args []string) (func(context.Context, settings, io.Writer, io.Wri
 		return func(ctx context.Context, s settings, stdout, _ io.Writer) error {
 			return backup(ctx, s, args[1], stdout)
 		}, nil
-	case len(args) == 3 && args[0] == "user" && args[1] == "reset-password":
+	case len(args) == 3 && args[0] == "user" && userCommands[args[1]] != nil:
 		return func(ctx context.Context, s settings, stdout, _ io.Writer) error {
-			return resetPassword(ctx, s, args[2], stdout)
+			return changeUser(ctx, s, args[1], args[2], stdout)
 		}, nil
 	}
 	return nil, fmt.Errorf("unknown command %q: %w", args, errUsage)

@@ -81,6 +81,17 @@ func TestServeBackupAndReset(t *testing.T) {
 	if code := run(t.Context(), []string{"user", "reset-password", "nobody"}, pairs(values), &out, &errors); code != 1 {
 		t.Errorf("reset-password of nobody: %d, want 1", code)
 	}
+	for _, step := range []struct {
+		word string
+		want int
+	}{{"deactivate", 403}, {"activate", 200}} {
+		if code := run(t.Context(), []string{"user", step.word, "ANNA"}, pairs(values), &out, &errors); code != 0 {
+			t.Fatalf("%s: %d %s", step.word, code, &errors)
+		}
+		if got := post("/api/signin", `{"name":"anna","password":"`+password+`"}`); got != step.want {
+			t.Errorf("sign-in after %s: %d, want %d", step.word, got, step.want)
+		}
+	}
 	if code := stop(); code != 0 {
 		t.Errorf("the chat ended with %d, want 0", code)
 	}
@@ -96,6 +107,7 @@ func TestCommands(t *testing.T) {
 		"version":         {[]string{"version"}, 0, "chat "},
 		"unknown":         {[]string{"dance"}, 2, ""},
 		"backup to where": {[]string{"backup"}, 2, ""},
+		"user dance":      {[]string{"user", "dance", "anna"}, 2, ""},
 		"reset whose":     {[]string{"user", "reset-password"}, 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

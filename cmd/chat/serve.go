@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -107,20 +105,5 @@ func backup(ctx context.Context, s settings, path string, stdout io.Writer) (err
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, "The database is in", path)
-	return err
-}
-
-// resetPassword gives a user a password that nobody knows but who reads it.
-func resetPassword(ctx context.Context, s settings, name string, stdout io.Writer) (err error) {
-	store, err := s.open(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	password := strings.ToLower(rand.Text()[:16])
-	if err := chatapp.ResetPassword(ctx, store, name, password); err != nil {
-		return fmt.Errorf("reset the password of %q: %w", name, err)
-	}
-	_, err = fmt.Fprintf(stdout, "The password of %s is now: %s\n", name, password)
 	return err
 }
