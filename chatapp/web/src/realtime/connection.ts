@@ -159,22 +159,24 @@ export class Connection {
       (signed) => signed !== null && callback(null, signed),
       (problem: Error) => {
         if (!stillWanted()) return;
-        if (problem instanceof ApiError && problem.channel !== "") this.moved(form.channel_name ?? "", problem.channel);
+        if (problem instanceof ApiError && problem.channel !== "") this.named(form.channel_name ?? "")?.moved(problem.channel);
         callback(problem, null);
         if (path.endsWith("user-auth") || (problem instanceof ApiError && problem.status === 401)) this.listener.doubtful();
       },
     );
   }
 
-  private moved(from: string, to: string): void {
-    for (const each of [this.own, ...this.rooms.values()]) if (each.name === from) each.moved(to);
+  private named(channel: string): Subscription | undefined {
+    return [this.own, ...this.rooms.values()].find((each) => each.name === channel);
   }
 
   private bindConnection(): void {
     const { connection } = this.pusher;
     let ended = false;
-    connection.bind("message", ({ event }: { event: string }) => {
+    connection.bind("message", ({ event, channel }: { event: string; channel?: string }) => {
       this.alive();
+      // pusher-js does not tell a channel that the server refuses it.
+      if (event === "pusher_internal:subscription_error") this.named(channel ?? "")?.refuse();
       // The sign that a whole round of connecting went well.
       if (event === "pusher:signin_success") this.refusals = 0;
     });

@@ -70,7 +70,7 @@ export class Subscription {
       clearTimeout(this.timer);
       this.become("live");
     });
-    channel.bind("pusher:subscription_error", () => this.refused(channel));
+    channel.bind("pusher:subscription_error", () => this.refuse());
   }
 
   private drop(): void {
@@ -80,10 +80,11 @@ export class Subscription {
     this.channel = null;
   }
 
-  private refused(channel: PresenceChannel): void {
+  /** The server said no. */
+  refuse(): void {
     // pusher-js keeps a channel that the server refused as pending, and would
     // neither forget it nor subscribe to it again.
-    channel.disconnect();
+    this.channel?.disconnect();
     if (this.movesTo !== "" && this.movesTo !== this.channelName) return this.move(this.movesTo);
     clearTimeout(this.timer);
     // It may be full, and have room later. The link stays "refused" meanwhile.
