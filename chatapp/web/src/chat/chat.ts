@@ -316,7 +316,7 @@ export class Chat implements Listener {
     this.core.changeRooms((rooms) => putChannel(rooms, room, channel));
     const { open } = this.store.get();
     if (open?.id !== room || !open.member) return;
-    this.connection?.follow({ ...open, channel }, Math.random() * Math.min(MOVE_LONGEST, open.memberCount * MOVE_EACH));
+    this.connection?.follow({ ...open, channel }, Math.random() * Math.min(MOVE_LONGEST, this.core.size(room) * MOVE_EACH));
   }
 
   /** We may not see the room: is it still ours? */
@@ -348,9 +348,9 @@ export class Chat implements Listener {
   }
 
   private catchUpSoon(room: string): void {
-    const { have, members } = this.room(room);
+    const { have } = this.room(room);
     // The first page is on its way already; after an outage everybody asks.
-    const wait = have === null ? 0 : spread(members.size);
+    const wait = have === null ? 0 : spread(this.core.size(room));
     if (wait < 10) void this.catchUp.fetch(room, true);
     else setTimeout(() => { if (!this.core.stopped) void this.catchUp.fetch(room, true); }, wait);
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { replaceRooms } from "../store/rooms";
-import { room } from "../testing/fixtures";
+import { member, room } from "../testing/fixtures";
 import { noAnswer, world } from "../testing/world";
 import { Reading } from "./reading";
 
@@ -40,6 +40,14 @@ describe("Reading", () => {
     await readOn(reading, 60);
     expect(told().length).toBeGreaterThanOrEqual(2);
     expect(told().length).toBeLessThanOrEqual(4);
+  });
+
+  it("also one that has grown since the list was fetched", async () => {
+    const { core, reading, told } = start(2);
+    const members = Array.from({ length: 30 }, (_, i) => member({ id: `u${i}`, name: `U${i}` }));
+    core.dispatch("r", { type: "members", members, rev: 1 });
+    await readOn(reading, 10);
+    expect(told()).toEqual([]);
   });
 
   it("or on leaving", async () => {

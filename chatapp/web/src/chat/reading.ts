@@ -69,7 +69,7 @@ export class Reading {
 
   private schedule(room: string, report: Report): void {
     if (report.seq <= report.told || report.timer !== undefined || this.core.stopped) return;
-    const large = (this.core.store.get().rooms.mine.get(room)?.memberCount ?? 0) > NAMES_UP_TO;
+    const large = this.core.size(room) > NAMES_UP_TO;
     const wait = large ? LARGE_ROOM * (1 + Math.random() / 2) : Math.max(0, report.at + SMALL_ROOM - Date.now());
     report.timer = setTimeout(() => void this.tell(room, report), wait);
   }

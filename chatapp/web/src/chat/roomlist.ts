@@ -76,7 +76,7 @@ export class RoomList {
   /** How many people there are at most in one of my rooms: so many may do the same as we. */
   people(): number {
     let most = 0;
-    for (const room of this.core.store.get().rooms.mine.values()) most = Math.max(most, room.memberCount);
+    for (const room of this.core.store.get().rooms.mine.keys()) most = Math.max(most, this.core.size(room));
     return most;
   }
 

@@ -61,6 +61,11 @@ export class Core {
     return this.store.get().byRoom.get(id) ?? NEW_ROOM;
   }
 
+  /** How many people a room has: as we see it, or as the list said, which may be long ago. */
+  size(room: string): number {
+    return Math.max(this.room(room).members.size, this.store.get().rooms.mine.get(room)?.memberCount ?? 0);
+  }
+
   dispatch(room: string, action: RoomAction): void {
     const before = this.room(room);
     const after = reduceRoom(before, action);
