@@ -101,6 +101,10 @@ export class World {
     }
   }
 
+  pid(name) {
+    return this.#processes[name].child.pid;
+  }
+
   signal(name, signal) {
     this.#processes[name].child.kill(signal);
   }
@@ -158,9 +162,42 @@ export class Person {
     return before;
   }
 
+  // hide makes the page one that nobody looks at, and show undoes it: the browser
+  // of a test has no window to put in front of another.
+  async hide(hidden = true) {
+    await this.page.evaluate((now) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => now });
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => (now ? 'hidden' : 'visible') });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  }
+
+  show() {
+    return this.hide(false);
+  }
+
+  // requests collects what the page asks of the chat from now on, as "GET /api/rooms".
+  requests() {
+    const asked = [];
+    this.page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (pathname.startsWith('/api/')) asked.push(`${request.method()} ${pathname}`);
+    });
+    return asked;
+  }
+
+  // unsent finds the rows of messages that wait or were refused.
+  unsent(state) {
+    return this.page.locator(`[data-testid=message][data-state=${state}]`);
+  }
+
   // signUp fills the one form.
   async signUp(password = 'correct horse') {
     await this.page.goto(this.world.url);
+    return this.signIn(password);
+  }
+
+  async signIn(password = 'correct horse') {
     const form = this.page.getByTestId('auth-form');
     await form.waitFor();
     await this.page.getByTestId('name').fill(this.name);

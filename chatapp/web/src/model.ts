@@ -5,7 +5,7 @@
 
 export type User = { id: string; name: string };
 
-/** The person who is signed in; channel is their own private channel. */
+/** The person who is signed in; channel is their own, by its present name. */
 export type Me = User & { admin: boolean; channel: string };
 
 export type Role = "owner" | "member";
@@ -48,6 +48,7 @@ export type Room = {
   kind: RoomKind;
   /** In a direct room, the other's name. */
   name: string;
+  /** The room's channel by its present name, which changes. */
   channel: string;
   rev: number;
   lastSeq: number;
@@ -59,6 +60,8 @@ export type Room = {
   unread: number;
   with: User | null;
   last: Message | null;
+  /** When somebody else wrote last, as news have it; not from the server's Room. */
+  newsAt?: number;
 };
 
 export type Config = {
@@ -89,10 +92,25 @@ export type RoomWithMembers = { room: Room; members: Member[] };
 export type Page = { messages: Message[]; more: boolean; rev: number };
 
 /** What changed after a revision. */
-export type Changes = { rev: number; more: boolean; messages: Message[]; members: Member[] };
+export type Changes = { rev: number; more: boolean; channel: string; messages: Message[]; members: Member[] };
 
 export type Invite = { id: string; createdAt: number; expiresAt: number; usesLeft: number };
 
 export type NewInvite = { invite: Invite; token: string; path: string };
 
 export type ReadPosition = { readSeq: number; unread: number };
+
+/** What one's own channel says of a room: somebody else wrote, or a message of theirs was deleted. */
+export type News = {
+  room: string;
+  rev: number;
+  seq: number;
+  by: User;
+  createdAt: number;
+  deleted?: boolean;
+  /** Nothing but the fact that there is news: the list has it. */
+  fetch?: boolean;
+};
+
+/** Who came and who went, by user id; or only that somebody did. */
+export type Online = { online?: readonly string[]; offline?: readonly string[]; fetch?: boolean };

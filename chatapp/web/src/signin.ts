@@ -1,4 +1,4 @@
-import { api, ApiError } from "./api";
+import { ApiError, door } from "./api";
 import type { Config, SignedIn } from "./model";
 import { codePoints } from "./text/keys";
 
@@ -17,7 +17,7 @@ const codeOf = (problem: unknown): string => (problem instanceof ApiError ? prob
 export async function enter(config: Config, name: string, password: string, invite: string): Promise<SignedIn> {
   if (config.firstAccount || invite !== "") return signUpFirst(name, password, invite);
   try {
-    return await api.signin(name, password);
+    return await door.signin(name, password);
   } catch (problem) {
     if (codeOf(problem) !== "wrong_password" || !mayCreate(config, invite)) throw problem;
     if (codePoints(password) < config.minPassword) {
@@ -30,7 +30,7 @@ export async function enter(config: Config, name: string, password: string, invi
 
 async function signUp(name: string, password: string, invite: string, wrong: unknown): Promise<SignedIn> {
   try {
-    return await api.signup(name, password, invite);
+    return await door.signup(name, password, invite);
   } catch (problem) {
     throw codeOf(problem) === "name_taken" ? wrong : problem;
   }
@@ -38,9 +38,9 @@ async function signUp(name: string, password: string, invite: string, wrong: unk
 
 async function signUpFirst(name: string, password: string, invite: string): Promise<SignedIn> {
   try {
-    return await api.signup(name, password, invite);
+    return await door.signup(name, password, invite);
   } catch (problem) {
-    if (codeOf(problem) === "name_taken") return api.signin(name, password);
+    if (codeOf(problem) === "name_taken") return door.signin(name, password);
     throw problem;
   }
 }

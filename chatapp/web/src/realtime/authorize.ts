@@ -1,4 +1,4 @@
-import { ApiError, request } from "../api";
+import { ApiError, type Request } from "../api";
 import { backoff, pause } from "./backoff";
 
 /**
@@ -9,6 +9,7 @@ import { backoff, pause } from "./backoff";
  * with null when it no longer does, rejects when the server says no.
  */
 export async function authorize<T>(
+  request: Request,
   path: string,
   form: Record<string, string>,
   stillWanted: () => boolean,

@@ -1,5 +1,8 @@
 const FIRST = 500;
 const LONGEST = 15_000;
+/** Each member of a room adds this much (ms) to the time over which all of them spread. */
+const SPREAD_EACH = 3;
+const SPREAD_LONGEST = 3_000;
 
 /**
  * How long (ms) to wait before attempt number `attempt` (0: the first repeat).
@@ -9,6 +12,14 @@ const LONGEST = 15_000;
 export function backoff(attempt: number, random = Math.random()): number {
   const full = Math.min(LONGEST, FIRST * 2 ** attempt);
   return full / 2 + (random * full) / 2;
+}
+
+/**
+ * How long (ms) to wait before a request that all `people` make for the same
+ * reason: hardly at all for a few, up to three seconds for a thousand.
+ */
+export function spread(people: number, random = Math.random()): number {
+  return random * Math.min(SPREAD_LONGEST, people * SPREAD_EACH);
 }
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

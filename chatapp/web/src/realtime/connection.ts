@@ -1,58 +1,61 @@
-import Pusher, { type Channel, type Options, type PresenceChannel } from "pusher-js";
-import { ApiError } from "../api";
-import type { Config, Me, ReadPosition, Room } from "../model";
-import type { RoomEvent } from "../store/room";
+import Pusher, { type Options } from "pusher-js";
+import { ApiError, type Request } from "../api";
+import type { Config, Room } from "../model";
 import { authorize } from "./authorize";
 import { backoff } from "./backoff";
-import { ROOM_EVENTS, toRoomEvent } from "./events";
+import { bindOwn, bindRoom, type OwnListener, type RoomListener } from "./channels";
+import { Subscription, type Link } from "./subscription";
 
 /** The server ended the user's connections: removed from a room, signed out, password changed. */
 const CLOSED_BY_SERVER = 4009;
 
-/** What the socket tells. Rooms are named by id, people by user id. */
-export type Listener = {
+/**
+ * A connection that is silent for this long (ms) is asked whether it lives, and
+ * has PONG_WITHIN (ms) to answer: a dead one is found within ten seconds.
+ */
+const SILENT = 6_000;
+const PONG_WITHIN = 3_000;
+
+/** What the connection says. Rooms are named by id, people by user id. */
+export type Listener = RoomListener & OwnListener & {
   connected(): void;
   disconnected(): void;
   /** The session may have ended: ask the server, then call `reconnect` or `stop`. */
   doubtful(): void;
-  /** The room's channel is live; whatever came before must be fetched. */
-  subscribed(room: string): void;
-  /** The server would not let us into the room's channel. */
-  denied(room: string): void;
-  event(room: string, event: RoomEvent): void;
-  typing(room: string, user: string): void;
-  here(room: string, users: readonly string[]): void;
-  online(users: readonly string[], online: boolean): void;
-  roomNews(room: string): void;
-  roomAdded(room: string): void;
-  roomRemoved(room: string): void;
-  readPosition(room: string, position: ReadPosition): void;
+  /** On "live", whatever came before on this channel must be fetched. */
+  roomLink(room: string, link: Link): void;
+  ownLink(link: Link): void;
 };
 
 /** Where the socket is. The page's own host name serves when the server names none. */
 export function socketOptions(config: Config, hostname: string): Options {
   // WebSockets only: the page's security policy allows nothing else, and
   // without a socket we poll by ourselves.
-  const common: Options = { cluster: config.cluster, enabledTransports: ["ws", "wss"], forceTLS: config.scheme === "https" };
+  const common: Options = {
+    cluster: config.cluster, enabledTransports: ["ws", "wss"], forceTLS: config.scheme === "https",
+    activityTimeout: SILENT, pongTimeout: PONG_WITHIN,
+  };
   if (config.cluster !== "") return common;
   return { ...common, wsHost: config.host ?? hostname, wsPort: config.port, wssPort: config.port };
 }
 
 /**
  * The live connection: one socket, signed in as the user, subscribed to the
- * user's own channel and to that of the room that is open. pusher-js connects
- * again by itself and subscribes anew; what it leaves to us is below.
+ * user's own channel and to that of the room that is open. pusher-js connects again by itself and
+ * subscribes again; what it leaves to us is below.
  */
 export class Connection {
   private readonly pusher: Pusher;
-  private room: { id: string; channel: PresenceChannel } | null = null;
+  private readonly own: Subscription;
+  private readonly rooms = new Map<string, Subscription>();
   private stopped = false;
   private refusals = 0;
   private again: ReturnType<typeof setTimeout> | undefined;
+  private probing: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(config: Config, me: Me, private readonly listener: Listener) {
+  constructor(config: Config, hostname: string, ownChannel: string, private readonly request: Request, private readonly listener: Listener) {
     this.pusher = new Pusher(config.key, {
-      ...socketOptions(config, location.hostname),
+      ...socketOptions(config, hostname),
       channelAuthorization: {
         endpoint: "/api/pusher/auth",
         transport: "ajax",
@@ -66,27 +69,54 @@ export class Connection {
       },
     });
     this.bindConnection();
-    this.bindUser();
-    this.bindOwnChannel(me);
-    // Room channels are signed without channel_data, so that only a socket
-    // that is signed in can join: and the server can then end it.
+    // Channels are signed without channel_data, so that only a socket that is
+    // signed in can join: and the server can then end it.
     this.pusher.signin();
+    this.own = new Subscription(this.pusher, ownChannel, {
+      bind: (channel) => bindOwn(channel, listener),
+      linkChanged: (link) => listener.ownLink(link),
+    });
   }
 
-  /** Follows this room, and no longer the one before; null for none. */
-  follow(room: Room | null): void {
-    if (this.room?.id === room?.id) return;
-    if (this.room) {
-      this.room.channel.unbind_all();
-      this.pusher.unsubscribe(this.room.channel.name);
-      this.room = null;
+  get connected(): boolean {
+    return this.pusher.connection.state === "connected";
+  }
+
+  /** The state of one's own channel. */
+  get ownLink(): Link {
+    return this.own.link;
+  }
+
+  /** The state of a room's channel; null when we are not subscribed to it. */
+  link(room: string): Link | null {
+    return this.rooms.get(room)?.link ?? null;
+  }
+
+  /** Subscribes to this room's channel, and to no other room's; null for none. A new name counts after `delay` (ms). */
+  follow(room: Room | null, delay = 0): void {
+    for (const [id, followed] of this.rooms) {
+      if (id === room?.id) continue;
+      followed.close();
+      this.rooms.delete(id);
     }
-    if (room) this.bindRoom(room);
+    if (!room) return;
+    const { id, channel: name } = room;
+    const followed = this.rooms.get(id);
+    if (followed) return followed.move(name, delay);
+    this.rooms.set(id, new Subscription(this.pusher, name, {
+      bind: (channel) => bindRoom(channel, id, this.listener),
+      linkChanged: (link) => this.listener.roomLink(id, link),
+    }));
   }
 
-  /** Says that we type; false when nobody could be told. */
-  typing(): boolean {
-    return this.room?.channel.subscribed === true && this.room.channel.trigger("client-typing", {});
+  /** One's own channel has this name now. */
+  followOwn(name: string): void {
+    this.own.move(name);
+  }
+
+  /** Says in a room that we type; false when nobody could be told. */
+  typing(room: string): boolean {
+    return this.rooms.get(room)?.trigger("client-typing", {}) ?? false;
   }
 
   /** Connects again after the server ended the connection. */
@@ -96,34 +126,60 @@ export class Connection {
     this.again = setTimeout(() => this.pusher.connect(), this.refusals < 2 ? 0 : backoff(this.refusals));
   }
 
+  /** Asks a connection that looks good whether it lives; one that does not answer is replaced. */
+  probe(): void {
+    if (!this.connected || this.probing !== undefined) return;
+    this.probing = setTimeout(() => this.renew(), PONG_WITHIN);
+    this.pusher.send_event("pusher:ping", {});
+  }
+
   /** Takes a new socket for one that may be dead without knowing. */
   renew(): void {
+    this.alive();
     this.pusher.disconnect();
   }
 
   stop(): void {
     this.stopped = true;
     clearTimeout(this.again);
+    this.alive();
+    this.follow(null);
     this.pusher.disconnect();
+  }
+
+  private alive(): void {
+    clearTimeout(this.probing);
+    this.probing = undefined;
   }
 
   /** Gets a signature for the socket as it is now; a later socket asks for its own. */
   private sign<T>(path: string, form: { socket_id: string; channel_name?: string }, callback: (error: Error | null, signed: T | null) => void): void {
-    const stillWanted = () => !this.stopped && this.pusher.connection.socket_id === form.socket_id &&
-      this.pusher.connection.state === "connected";
-    authorize<T>(path, { ...form }, stillWanted).then(
+    const stillWanted = () => !this.stopped && this.pusher.connection.socket_id === form.socket_id && this.connected;
+    authorize<T>(this.request, path, { ...form }, stillWanted).then(
       (signed) => signed !== null && callback(null, signed),
       (problem: Error) => {
         if (!stillWanted()) return;
+        if (problem instanceof ApiError && problem.channel !== "") this.named(form.channel_name ?? "")?.moved(problem.channel);
         callback(problem, null);
         if (path.endsWith("user-auth") || (problem instanceof ApiError && problem.status === 401)) this.listener.doubtful();
       },
     );
   }
 
+  private named(channel: string): Subscription | undefined {
+    return [this.own, ...this.rooms.values()].find((each) => each.name === channel);
+  }
+
   private bindConnection(): void {
     const { connection } = this.pusher;
     let ended = false;
+    connection.bind("message", ({ event, channel }: { event: string; channel?: string }) => {
+      this.alive();
+      // pusher-js does not tell a channel that the server refuses it.
+      if (event === "pusher_internal:subscription_error") this.named(channel ?? "")?.refuse();
+      // The sign that a whole round of connecting went well.
+      if (event === "pusher:signin_success") this.refusals = 0;
+    });
     connection.bind("error", (problem: { error?: { data?: { code?: number } }; data?: { code?: number } }) => {
       ended = (problem.error?.data?.code ?? problem.data?.code) === CLOSED_BY_SERVER;
     });
@@ -133,7 +189,8 @@ export class Connection {
         ended = false;
         this.listener.connected();
       } else if (previous === "connected") {
-        this.listener.here(this.room?.id ?? "", []);
+        this.alive();
+        for (const each of [this.own, ...this.rooms.values()]) each.socketLost();
         this.listener.disconnected();
       }
       // pusher-js takes every 40xx as final. 4009 is about our session; after
@@ -144,48 +201,5 @@ export class Connection {
         else this.reconnect();
       }
     });
-  }
-
-  private bindUser(): void {
-    const { user } = this.pusher;
-    user.bind("read-position", (p: ReadPosition & { room: string }) =>
-      this.listener.readPosition(p.room, { readSeq: p.readSeq, unread: p.unread }));
-    user.bind("room-added", (p: { room: string }) => this.listener.roomAdded(p.room));
-    user.bind("room-removed", (p: { room: string }) => this.listener.roomRemoved(p.room));
-    user.watchlist.bind("online", (e: { user_ids: string[] }) => this.listener.online(e.user_ids, true));
-    user.watchlist.bind("offline", (e: { user_ids: string[] }) => this.listener.online(e.user_ids, false));
-  }
-
-  private bindOwnChannel(me: Me): void {
-    const own = this.pusher.subscribe(me.channel);
-    own.bind("room-news", (p: { room: string }) => this.listener.roomNews(p.room));
-    // Also the sign that a whole round of connecting went well.
-    own.bind("pusher:subscription_succeeded", () => { this.refusals = 0; });
-  }
-
-  private bindRoom({ id, channel: name }: Room): void {
-    const channel = this.pusher.subscribe(name) as PresenceChannel;
-    this.room = { id, channel };
-    const here = () => this.listener.here(id, Object.keys(channel.members.members as Record<string, unknown>));
-    channel.bind("pusher:subscription_succeeded", () => {
-      here();
-      this.listener.subscribed(id);
-    });
-    channel.bind("pusher:member_added", here);
-    channel.bind("pusher:member_removed", here);
-    channel.bind("pusher:subscription_error", () => this.listener.denied(id));
-    channel.bind("client-typing", (_: unknown, metadata?: { user_id?: string }) => {
-      if (metadata?.user_id) this.listener.typing(id, metadata.user_id);
-    });
-    this.bindRoomEvents(id, channel);
-  }
-
-  private bindRoomEvents(id: string, channel: Channel): void {
-    for (const name of ROOM_EVENTS) {
-      channel.bind(name, (data: unknown) => {
-        const event = toRoomEvent(name, data);
-        if (event) this.listener.event(id, event);
-      });
-    }
   }
 }

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { requester } from "../api";
 import type { Config } from "../model";
 import { message } from "../testing/fixtures";
 import { authorize } from "./authorize";
-import { backoff } from "./backoff";
+import { backoff, spread } from "./backoff";
 import { socketOptions } from "./connection";
 import { toRoomEvent } from "./events";
-import { BANNER_AFTER, Fallback, POLL_AFTER, type Phase } from "./fallback";
+import { BANNER_AFTER, Fallback, GRACE, POLL_AFTER, type Phase } from "./fallback";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -52,6 +53,46 @@ describe("Fallback", () => {
     expect(phases).toEqual(["missing", "poll"]);
   });
 
+  it("a channel that is subscribed at once shows nothing", () => {
+    const { fallback, phases } = start();
+    fallback.up();
+    fallback.subscribing();
+    vi.advanceTimersByTime(GRACE - 1);
+    fallback.up();
+    vi.advanceTimersByTime(60_000);
+    expect(phases).toEqual(["push", "grace", "push"]);
+  });
+
+  it("a channel that the server does not answer for is polled in the end", () => {
+    const { fallback, phases } = start();
+    fallback.up();
+    fallback.subscribing();
+    vi.advanceTimersByTime(POLL_AFTER);
+    expect(phases).toEqual(["push", "grace", "waiting", "missing", "poll"]);
+  });
+
+  it("a socket that goes while subscribing shows at once", () => {
+    const { fallback, phases } = start();
+    fallback.up();
+    fallback.subscribing();
+    fallback.down();
+    expect(phases).toEqual(["push", "grace", "waiting"]);
+    vi.advanceTimersByTime(POLL_AFTER);
+    expect(phases.at(-1)).toBe("poll");
+  });
+
+  it("a refused channel is polled at once, and until one is live", () => {
+    const { fallback, phases } = start();
+    fallback.up();
+    fallback.refused();
+    fallback.subscribing();
+    fallback.down();
+    vi.advanceTimersByTime(60_000);
+    expect(phases).toEqual(["push", "poll"]);
+    fallback.up();
+    expect(phases.at(-1)).toBe("push");
+  });
+
   it("stop leaves no timer", () => {
     const { fallback } = start();
     fallback.down();
@@ -74,13 +115,13 @@ describe("authorize", () => {
 
   it("asks as a form", async () => {
     const fetcher = answers(200);
-    expect(await authorize("/api/pusher/auth", form, () => true)).toEqual({ auth: "k:s" });
+    expect(await authorize(requester(), "/api/pusher/auth", form, () => true)).toEqual({ auth: "k:s" });
     expect(String(fetcher.mock.calls[0]?.[1].body)).toBe("socket_id=1.2&channel_name=presence-chat-room-r");
   });
 
   it("tries again on 5xx and on no answer", async () => {
     const fetcher = answers(503, "none", 500, 200);
-    const got = authorize("/api/pusher/auth", form, () => true);
+    const got = authorize(requester(), "/api/pusher/auth", form, () => true);
     await vi.runAllTimersAsync();
     expect(await got).toEqual({ auth: "k:s" });
     expect(fetcher).toHaveBeenCalledTimes(4);
@@ -88,14 +129,14 @@ describe("authorize", () => {
 
   it.each([401, 403])("takes %d as a no", async (status) => {
     const fetcher = answers(status, 200);
-    await expect(authorize("/api/pusher/auth", form, () => true)).rejects.toMatchObject({ status });
+    await expect(authorize(requester(), "/api/pusher/auth", form, () => true)).rejects.toMatchObject({ status });
     expect(fetcher).toHaveBeenCalledTimes(1);
   });
 
   it("gives up with its socket", async () => {
     answers(503, 503, 200);
     let wanted = true;
-    const got = authorize("/api/pusher/auth", form, () => wanted);
+    const got = authorize(requester(), "/api/pusher/auth", form, () => wanted);
     await vi.advanceTimersByTimeAsync(10);
     wanted = false;
     await vi.runAllTimersAsync();
@@ -109,6 +150,15 @@ describe("backoff", () => {
     expect(backoff(0, 1)).toBe(500);
     expect(backoff(3, 1)).toBe(4_000);
     expect(backoff(40, 1)).toBe(15_000);
+  });
+});
+
+describe("spread", () => {
+  it("is next to nothing for two, and three seconds at most", () => {
+    expect(spread(2, 1)).toBe(6);
+    expect(spread(1_000, 1)).toBe(3_000);
+    expect(spread(50_000, 1)).toBe(3_000);
+    expect(spread(1_000, 0)).toBe(0);
   });
 });
 
@@ -136,6 +186,14 @@ describe("toRoomEvent", () => {
   });
   it("anything may be too large", () => {
     expect(toRoomEvent("new-message", { room: "r", id: "m", rev: 7, fetch: true })).toEqual({ rev: 7, fetch: true });
+  });
+  it("a channel's last event names the next one", () => {
+    expect(toRoomEvent("members-changed", { room: "r", rev: 8, members: [], channel: "presence-chat-room-r-2" }))
+      .toEqual({ rev: 8, members: [], channel: "presence-chat-room-r-2" });
+    expect(toRoomEvent("members-changed", { room: "r", rev: 8, fetch: true, channel: "x" })).toEqual({ rev: 8, fetch: true, channel: "x" });
+  });
+  it("a hint stands for what could not be sent", () => {
+    expect(toRoomEvent("catch-up", { room: "r", rev: 9, fetch: true })).toEqual({ rev: 9, fetch: true });
   });
   it.each([null, undefined, "text", {}, { rev: "7" }])("drops %j", (data) => expect(toRoomEvent("read", data)).toBeNull());
 });

@@ -5,7 +5,7 @@ import { behind, NEW_ROOM, reduceRoom, type RoomAction, type RoomState } from ".
 import { ordered } from "./timeline";
 
 const page = (seqs: number[], rev: number, more = false): Page => ({ messages: seqs.map((s) => message(s)), rev, more });
-const changes = (part: Partial<Changes>): Changes => ({ rev: 0, more: false, messages: [], members: [], ...part });
+const changes = (part: Partial<Changes>): Changes => ({ rev: 0, more: false, channel: "", messages: [], members: [], ...part });
 const run = (room: RoomState, ...actions: RoomAction[]): RoomState => actions.reduce(reduceRoom, room);
 const seqs = (room: RoomState): number[] => ordered(room.rows).map((r) => r.seq);
 const said = (rev: number): RoomAction => ({ type: "event", event: { rev, message: message(rev) } });

@@ -8,7 +8,7 @@ import { begin, discard, fail, keepAfter, merge, NO_ROWS, type Row, type Rows } 
  * `have` is the revision up to which we know every change: an event that is
  * have + 1 is applied, an older one is a repeat, a newer one shows a gap.
  * `heard` is the newest revision that anything spoke of. Whoever runs the room
- * (chat.ts) fetches changes for as long as it is `behind`.
+ * (catchup.ts) fetches changes for as long as it is `behind`.
  */
 export type RoomState = {
   readonly rows: Rows;
@@ -34,6 +34,8 @@ export type RoomEvent = {
   message?: Message;
   members?: readonly Member[];
   reads?: readonly Read[];
+  /** The channel's new name: nothing more comes on the old one. */
+  channel?: string;
 };
 
 export type RoomAction =
@@ -45,7 +47,7 @@ export type RoomAction =
   | { type: "members"; members: readonly Member[]; rev: number }
   | { type: "settle" }
   | { type: "begin"; row: Row }
-  | { type: "fail"; clientId: string; problem: string }
+  | { type: "fail"; clientId: string; problem: string; state: "failed" | "waiting" }
   | { type: "discard"; clientId: string };
 
 /** Whether there are changes that we heard of and do not have. */
@@ -66,7 +68,7 @@ export function reduceRoom(room: RoomState, action: RoomAction): RoomState {
     // before it in the room is not, so `have` stays.
     case "answer": return withRows(room, merge(room.rows, [action.message], room.floor));
     case "begin": return withRows(room, begin(room.rows, action.row));
-    case "fail": return withRows(room, fail(room.rows, action.clientId, action.problem));
+    case "fail": return withRows(room, fail(room.rows, action.clientId, action.problem, action.state));
     case "discard": return withRows(room, discard(room.rows, action.clientId));
   }
 }
@@ -131,5 +133,7 @@ function event(room: RoomState, e: RoomEvent): RoomState {
 function eventMembers(known: Members, e: RoomEvent): Members {
   if (e.members) return mergeMembers(known, e.members);
   if (e.reads) return mergeReads(known, e.reads, e.rev);
+  // Who wrote has read everything before it.
+  if (e.message && e.message.seq === e.rev) return mergeReads(known, [{ user: e.message.user.id, seq: e.message.seq }], e.rev);
   return known;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Room } from "../model";
 import { BO, ME, message, room } from "../testing/fixtures";
-import { NO_ROOMS, putLast, putReadPosition, putRoom, removeRoom, replaceRooms, sections, totalUnread, unreadLabel } from "./rooms";
+import { NO_ROOMS, putMessage, putNewsTime, putReadPosition, putRoom, putUnread, removeRoom, replaceRooms, sections, takeUnread, totalUnread, unreadLabel, type Rooms } from "./rooms";
 import { merge, NO_ROWS, ordered } from "./timeline";
 import { unreadIn } from "./unread";
 
@@ -29,6 +30,42 @@ describe("unread counts", () => {
     expect(unreadIn(rows, 5, "me")).toBe(0);
   });
 
+  const listed = (part: Partial<Room>) => replaceRooms(NO_ROOMS, { rooms: [room("r", part)], others: [] });
+  const unread = (rooms: Rooms) => rooms.mine.get("r")?.unread;
+
+  it("counts each message once, whoever speaks of it first", () => {
+    const first = putUnread(listed({ readSeq: 5, lastSeq: 5 }), "r", 6);
+    expect(unread(first)).toBe(1);
+    expect(putUnread(first, "r", 6)).toBe(first);
+    expect(unread(putMessage(first, "r", message(6), "me"))).toBe(1);
+    expect(unread(putMessage(first, "r", message(7), "me"))).toBe(2);
+    expect(unread(putMessage(first, "r", message(7, { user: ME }), "me"))).toBe(1);
+  });
+
+  it("does not count what is read, and stops at the limit", () => {
+    expect(unread(putUnread(listed({ readSeq: 9, lastSeq: 5 }), "r", 6))).toBe(0);
+    expect(unread(putUnread(listed({ unread: 100, lastSeq: 5 }), "r", 6))).toBe(100);
+  });
+
+  it("a deletion takes one away, unless it was read or there may be more", () => {
+    expect(unread(takeUnread(listed({ unread: 2, readSeq: 3, lastSeq: 6 }), "r", 6))).toBe(1);
+    expect(unread(takeUnread(listed({ unread: 2, readSeq: 6, lastSeq: 9 }), "r", 6))).toBe(2);
+    expect(unread(takeUnread(listed({ unread: 100, lastSeq: 200 }), "r", 150))).toBe(100);
+    expect(unread(takeUnread(listed({ unread: 0, lastSeq: 9 }), "r", 9))).toBe(0);
+  });
+
+  it("a list whose read position lags brings the messages that came since", () => {
+    const here = listed({ readSeq: 8, unread: 0, lastSeq: 8 });
+    expect(unread(replaceRooms(here, { rooms: [room("r", { readSeq: 6, unread: 5, lastSeq: 12 })], others: [] }))).toBe(5);
+    expect(unread(replaceRooms(here, { rooms: [room("r", { readSeq: 6, unread: 2, lastSeq: 8 })], others: [] }))).toBe(0);
+  });
+
+  it("a list that news have overtaken does not take them back", () => {
+    const ahead = putUnread(listed({ readSeq: 5, lastSeq: 5 }), "r", 6);
+    const late = replaceRooms(ahead, { rooms: [room("r", { readSeq: 5, lastSeq: 5 })], others: [] });
+    expect(late.mine.get("r")).toMatchObject({ unread: 1, lastSeq: 6 });
+  });
+
   it.each([[1, "1"], [99, "99"], [100, "99+"]] as const)("label of %d", (n, want) => expect(unreadLabel(n)).toBe(want));
 
   it("adds up for the title", () => {
@@ -51,6 +88,14 @@ describe("the list", () => {
     expect(got.people.map((r) => r.id)).toEqual(["d2", "d1"]);
   });
 
+  it("news of a person bring them to the top", () => {
+    const rooms = replaceRooms(NO_ROOMS, {
+      rooms: [room("d1", { kind: "direct", name: "Bo", with: BO, last: message(5) }), room("d2", { kind: "direct", name: "Cy", with: BO, last: message(9) })],
+      others: [],
+    });
+    expect(sections(putNewsTime(rooms, "d1", 10_000_000), "g").people.map((r) => r.id)).toEqual(["d1", "d2"]);
+  });
+
   it("joining moves a room over, leaving takes it away", () => {
     const rooms = replaceRooms(NO_ROOMS, { rooms: [], others: [room("r", { member: false })] });
     const joined = putRoom(rooms, room("r"));
@@ -60,9 +105,9 @@ describe("the list", () => {
   });
 
   it("the last message is the newest version of the newest", () => {
-    const rooms = putLast(replaceRooms(NO_ROOMS, { rooms: [room("r")], others: [] }), "r", message(5));
-    expect(putLast(rooms, "r", message(4))).toBe(rooms);
-    expect(putLast(rooms, "r", message(5))).toBe(rooms);
-    expect(putLast(rooms, "r", message(5, { rev: 6, text: "edited" })).mine.get("r")?.last?.text).toBe("edited");
+    const rooms = putMessage(replaceRooms(NO_ROOMS, { rooms: [room("r")], others: [] }), "r", message(5), "me");
+    expect(putMessage(rooms, "r", message(4), "me")).toBe(rooms);
+    expect(putMessage(rooms, "r", message(5), "me")).toBe(rooms);
+    expect(putMessage(rooms, "r", message(5, { rev: 6, text: "edited" }), "me").mine.get("r")?.last?.text).toBe("edited");
   });
 });

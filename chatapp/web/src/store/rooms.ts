@@ -9,14 +9,24 @@ export const NO_ROOMS: Rooms = { mine: new Map(), others: [] };
 export const UNREAD_LIMIT = 100;
 
 /**
- * A room's newer state over the older. Answers can overtake each other: a
- * count that was made before we read on is not news.
+ * A room's newer state over the older. Answers can overtake each other, and
+ * the server's read positions lag a second behind: what we know to be further
+ * stays.
  */
 function newer(have: Room | undefined, got: Room): Room {
   if (!have) return got;
-  const reading = got.readSeq < have.readSeq ? { readSeq: have.readSeq, unread: have.unread } : {};
-  const last = have.last && got.last && have.last.seq > got.last.seq ? { last: have.last, lastSeq: have.lastSeq } : {};
-  return { ...got, ...reading, ...last };
+  const next: Room = { ...got };
+  if (have.lastSeq > got.lastSeq) {
+    next.lastSeq = have.lastSeq;
+    next.unread = Math.max(got.unread, have.unread);
+  }
+  if (have.last && got.last && have.last.seq > got.last.seq) next.last = have.last;
+  if (got.readSeq < have.readSeq) {
+    next.readSeq = have.readSeq;
+    // The count was made before we read on. Nothing new since: ours is right.
+    if (next.lastSeq <= have.lastSeq) next.unread = have.unread;
+  }
+  return next;
 }
 
 /** A fresh list: rooms that are not on it are gone. */
@@ -38,20 +48,50 @@ export function removeRoom(rooms: Rooms, id: string): Rooms {
   return { ...rooms, mine };
 }
 
-/** How far I have read, as any of my tabs or the server says it. It never goes back. */
+function change(rooms: Rooms, id: string, part: Partial<Room>): Rooms {
+  const room = rooms.mine.get(id);
+  return room ? { ...rooms, mine: new Map(rooms.mine).set(id, { ...room, ...part }) } : rooms;
+}
+
+/** How far I have read, and what is unread after it. It never goes back. */
 export function putReadPosition(rooms: Rooms, id: string, position: ReadPosition): Rooms {
   const room = rooms.mine.get(id);
   if (!room || position.readSeq < room.readSeq) return rooms;
-  return { ...rooms, mine: new Map(rooms.mine).set(id, { ...room, ...position }) };
+  if (position.readSeq === room.readSeq && position.unread === room.unread) return rooms;
+  return change(rooms, id, position);
 }
 
-/** Keeps the list's last message in step with what the open room shows. */
-export function putLast(rooms: Rooms, id: string, message: Message): Rooms {
+/** Somebody else's message, as the room's channel, the news or an answer has it: counted once. */
+export function putUnread(rooms: Rooms, id: string, seq: number): Rooms {
   const room = rooms.mine.get(id);
-  if (!room || (room.last && room.last.seq > message.seq)) return rooms;
-  if (room.last?.seq === message.seq && room.last.rev >= message.rev) return rooms;
-  const lastSeq = Math.max(room.lastSeq, message.seq);
-  return { ...rooms, mine: new Map(rooms.mine).set(id, { ...room, last: message, lastSeq }) };
+  if (!room || seq <= room.lastSeq) return rooms;
+  const unread = seq > room.readSeq ? Math.min(UNREAD_LIMIT, room.unread + 1) : room.unread;
+  return change(rooms, id, { lastSeq: seq, unread });
+}
+
+/** One of somebody else's messages is gone. A count at the limit may stand for more, and stays. */
+export function takeUnread(rooms: Rooms, id: string, seq: number): Rooms {
+  const room = rooms.mine.get(id);
+  if (!room || seq <= room.readSeq || room.unread === 0 || room.unread >= UNREAD_LIMIT) return rooms;
+  return change(rooms, id, { unread: room.unread - 1 });
+}
+
+/** Keeps the list's last message, and the count, in step with what the open room shows. */
+export function putMessage(rooms: Rooms, id: string, message: Message, me: string): Rooms {
+  const counted = message.user.id === me || message.deleted ? rooms : putUnread(rooms, id, message.seq);
+  const room = counted.mine.get(id);
+  if (!room || (room.last && room.last.seq > message.seq)) return counted;
+  if (room.last?.seq === message.seq && room.last.rev >= message.rev) return counted;
+  return change(counted, id, { last: message, lastSeq: Math.max(room.lastSeq, message.seq) });
+}
+
+/** The time of somebody else's message that we have not got: people are listed by it. */
+export function putNewsTime(rooms: Rooms, id: string, createdAt: number): Rooms {
+  return change(rooms, id, { newsAt: createdAt });
+}
+
+export function putChannel(rooms: Rooms, id: string, channel: string): Rooms {
+  return rooms.mine.get(id)?.channel === channel ? rooms : change(rooms, id, { channel });
 }
 
 /** The list's two parts: rooms by name with the general one first, then people, the latest first. */
@@ -61,9 +101,11 @@ export function sections(rooms: Rooms, general: string): { rooms: Room[]; people
   return {
     rooms: all.filter((r) => r.kind !== "direct").sort((a, b) => first(a) - first(b) || a.name.localeCompare(b.name)),
     people: all.filter((r) => r.kind === "direct")
-      .sort((a, b) => (b.last?.createdAt ?? 0) - (a.last?.createdAt ?? 0) || a.name.localeCompare(b.name)),
+      .sort((a, b) => latest(b) - latest(a) || a.name.localeCompare(b.name)),
   };
 }
+
+const latest = (room: Room): number => Math.max(room.last?.createdAt ?? 0, room.newsAt ?? 0);
 
 /** What a badge says. */
 export function unreadLabel(unread: number): string {

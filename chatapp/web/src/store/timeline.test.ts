@@ -78,7 +78,7 @@ describe("order", () => {
     expect(newestSeq([])).toBe(0);
   });
 
-  it("discards failed rows only", () => {
+  it("discards neither what is being sent nor what is sent", () => {
     const rows = merge(begin(NO_ROWS, draft), [message(1)]);
     expect(discard(rows, "mine")).toBe(rows);
     expect(discard(rows, "c1")).toBe(rows);
@@ -109,12 +109,29 @@ describe("overlay", () => {
     expect(overlay(failed, { kind: "send", row: draft })).toBe(failed);
   });
 
-  it("an edit shows over the version it was made on, not over a newer one", () => {
+  it("a deletion shows at once, and nothing over what is gone", () => {
     const rows = merge(NO_ROWS, [message(5, { text: "old" })]);
-    const edit = { kind: "edit", clientId: "c5", text: "new", rev: 5 } as const;
-    expect(overlay(rows, edit).get("c5")?.text).toBe("new");
-    const newer = merge(rows, [message(5, { rev: 8, text: "newest" })]);
-    expect(overlay(newer, edit)).toBe(newer);
-    expect(overlay(NO_ROWS, edit)).toBe(NO_ROWS);
+    const remove = { kind: "remove", clientId: "c5" } as const;
+    expect(overlay(rows, remove).get("c5")).toMatchObject({ deleted: true, text: "" });
+    const gone = merge(rows, [message(5, { rev: 8, text: "", deleted: true })]);
+    expect(overlay(gone, remove)).toBe(gone);
+    expect(overlay(NO_ROWS, remove)).toBe(NO_ROWS);
+  });
+});
+
+describe("a row that waits", () => {
+  it("keeps its place when it is sent again; one that was refused goes to the end", () => {
+    const two = begin(begin(NO_ROWS, draft), { ...draft, clientId: "second" });
+    const waiting = fail(two, "mine", "no answer", "waiting");
+    expect(ordered(begin(waiting, draft)).map((row) => row.clientId)).toEqual(["mine", "second"]);
+    const refused = fail(two, "mine", "no", "failed");
+    expect(ordered(begin(refused, draft)).map((row) => row.clientId)).toEqual(["second", "mine"]);
+  });
+
+  it("can be taken away, unless it was sent after all", () => {
+    const waiting = fail(begin(NO_ROWS, draft), "mine", "no answer", "waiting");
+    expect(discard(waiting, "mine").size).toBe(0);
+    const sent = merge(waiting, [message(5, { clientId: "mine" })]);
+    expect(discard(sent, "mine")).toBe(sent);
   });
 });

@@ -10,7 +10,11 @@ import type { Message, User } from "../model";
  *
  * Everything here is pure: a function returns its argument when nothing changed.
  */
-export type RowState = "pending" | "failed" | "sent";
+export type RowState =
+  | "pending" // is being sent
+  | "waiting" // could not be sent for a passing reason; is sent again by itself
+  | "failed" // the server refused it
+  | "sent";
 
 export type Row = {
   readonly clientId: string;
@@ -70,25 +74,27 @@ export function merge(rows: Rows, messages: readonly Message[], floor = 0): Rows
   return next ?? rows;
 }
 
-/** Puts a row in as pending: a new one, or one that failed and is tried again. */
+/** Puts a row in as pending: a new one, or one that is tried again. */
 export function begin(rows: Rows, draft: Row): Rows {
   const have = rows.get(draft.clientId);
   if (have?.state === "sent" || have?.state === "pending") return rows;
   const next = new Map(rows);
-  next.delete(draft.clientId); // so that a retry goes to the end
+  // What was refused goes to the end; what waits keeps its place.
+  if (have?.state === "failed") next.delete(draft.clientId);
   return next.set(draft.clientId, { ...draft, state: "pending", problem: "" });
 }
 
-/** Marks a row as failed; one that an event has already shown to be sent stays sent. */
-export function fail(rows: Rows, clientId: string, problem: string): Rows {
+/** Marks a row as refused, or as waiting; one that an event has already shown to be sent stays sent. */
+export function fail(rows: Rows, clientId: string, problem: string, state: "failed" | "waiting" = "failed"): Rows {
   const have = rows.get(clientId);
-  if (have?.state !== "pending") return rows;
-  return new Map(rows).set(clientId, { ...have, state: "failed", problem });
+  if (!have || have.state === "sent" || (have.state === state && have.problem === problem)) return rows;
+  return new Map(rows).set(clientId, { ...have, state, problem });
 }
 
-/** Takes a failed row away, at the writer's wish. */
+/** Takes a row away that failed or waits, at the writer's wish. */
 export function discard(rows: Rows, clientId: string): Rows {
-  if (rows.get(clientId)?.state !== "failed") return rows;
+  const state = rows.get(clientId)?.state;
+  if (state !== "failed" && state !== "waiting") return rows;
   const next = new Map(rows);
   next.delete(clientId);
   return next;

@@ -4,21 +4,24 @@ export type Piece = { text: string; href?: string };
 // Only these two schemes: "javascript:" and its like can never become a link.
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`\u0000-\u001f]+/giu;
 
+const OPENING: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
+
 /** Ends of sentences are not part of an address; a closing bracket only when it was opened inside. */
 function trimEnd(address: string): string {
+  // Counted once: an address may be thousands of brackets long.
+  const counts = new Map<string, number>();
+  const count = (c: string): number => counts.get(c) ?? 0;
+  for (const c of address) counts.set(c, count(c) + 1);
   let end = address.length;
   for (; end > 0; end--) {
     const c = address.charAt(end - 1);
-    if (".,;:!?…*_~".includes(c)) continue;
-    const opening = { ")": "(", "]": "[", "}": "{" }[c];
-    const inside = address.slice(0, end - 1);
-    if (opening && count(inside, opening) <= count(inside, c)) continue;
-    break;
+    const opening = OPENING[c];
+    const unopened = opening !== undefined && count(opening) < count(c);
+    if (!unopened && !".,;:!?…*_~".includes(c)) break;
+    counts.set(c, count(c) - 1);
   }
   return address.slice(0, end);
 }
-
-const count = (text: string, c: string): number => text.split(c).length - 1;
 
 function hrefOf(address: string): string | null {
   try {

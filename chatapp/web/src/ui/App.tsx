@@ -1,21 +1,23 @@
 import { useEffect, useState } from "react";
-import { api, ApiError, sentence } from "../api";
-import { Chat } from "../chat";
+import { ApiError, door, sentence } from "../api";
+import { browser } from "../chat/browser";
+import { Chat } from "../chat/chat";
+import type { End } from "../chat/session";
 import type { Config, SignedIn } from "../model";
 import { AuthForm } from "./AuthForm";
 import { ChatContext } from "./context";
 import { Shell } from "./Shell";
 
 type Stage =
-  | { at: "loading"; problem: string }
+  | { at: "greeting"; /** somebody else signed in in another tab */ other: boolean }
   | { at: "form"; config: Config }
   | { at: "chat"; chat: Chat };
 
-/** What the server says about itself and us, at the start of the page. */
+/** What the server says about itself and us. */
 async function greet(): Promise<[Config, SignedIn | null]> {
   return Promise.all([
-    api.config(),
-    api.me().catch((problem: unknown) => {
+    door.config(),
+    door.me().catch((problem: unknown) => {
       if (problem instanceof ApiError && problem.status === 401) return null;
       throw problem;
     }),
@@ -24,31 +26,54 @@ async function greet(): Promise<[Config, SignedIn | null]> {
 
 /** The whole client: the sign-in form, or the chat of whoever is signed in. */
 export function App() {
-  const [stage, setStage] = useState<Stage>({ at: "loading", problem: "" });
+  const [stage, setStage] = useState<Stage>({ at: "greeting", other: false });
 
-  const enter = (config: Config, signedIn: SignedIn) => {
-    const chat = new Chat(config, signedIn, () => leave(config, chat));
+  const enter = (config: Config, signedIn: SignedIn, notice = "") => {
+    const chat = new Chat(config, signedIn, browser, (end) => leave(end, config, chat));
+    chat.notice(notice);
     setStage({ at: "chat", chat });
   };
-  const leave = (config: Config, chat: Chat) => {
+  const leave = (end: End, config: Config, chat: Chat) => {
     chat.stop();
-    setStage({ at: "form", config: { ...config, firstAccount: false } });
+    setStage(end === "other" ? { at: "greeting", other: true } : { at: "form", config: { ...config, firstAccount: false } });
   };
 
+  switch (stage.at) {
+    case "greeting":
+      return (
+        <Greeting onGreeted={(config, signedIn) => {
+          if (!signedIn) return setStage({ at: "form", config });
+          enter(config, signedIn, stage.other ? `You are ${signedIn.me.name} here now: somebody signed in in another tab.` : "");
+        }} />
+      );
+    case "form":
+      return (
+        <AuthForm config={stage.config} onSignedIn={(signedIn) => {
+          browser.announce(signedIn.me.id);
+          enter(stage.config, signedIn);
+        }} />
+      );
+    case "chat":
+      return (
+        <ChatContext value={stage.chat}>
+          <Shell key={stage.chat.store.get().me.id} />
+        </ChatContext>
+      );
+  }
+}
+
+/** Asks the server who we are, until it answers. */
+function Greeting({ onGreeted }: { onGreeted: (config: Config, signedIn: SignedIn | null) => void }) {
+  const [problem, setProblem] = useState("");
   useEffect(() => {
-    if (stage.at !== "loading") return;
     let wanted = true;
     let again: ReturnType<typeof setTimeout> | undefined;
     const tryOnce = (): void => {
       greet().then(
-        ([config, signedIn]) => {
+        ([config, signedIn]) => wanted && onGreeted(config, signedIn),
+        (trouble: unknown) => {
           if (!wanted) return;
-          if (signedIn) enter(config, signedIn);
-          else setStage({ at: "form", config });
-        },
-        (problem: unknown) => {
-          if (!wanted) return;
-          setStage({ at: "loading", problem: sentence(problem) });
+          setProblem(sentence(trouble));
           again = setTimeout(tryOnce, 2_000);
         },
       );
@@ -60,17 +85,5 @@ export function App() {
     };
     // Once: the attempts repeat themselves.
   }, []);
-
-  switch (stage.at) {
-    case "loading":
-      return <main className="splash" role="status">{stage.problem && <p>{stage.problem} Trying again…</p>}</main>;
-    case "form":
-      return <AuthForm config={stage.config} onSignedIn={(signedIn) => enter(stage.config, signedIn)} />;
-    case "chat":
-      return (
-        <ChatContext value={stage.chat}>
-          <Shell />
-        </ChatContext>
-      );
-  }
+  return <main className="splash" role="status">{problem && <p>{problem} Trying again…</p>}</main>;
 }

@@ -1,5 +1,6 @@
 import { useId, useState, type FormEvent } from "react";
 import { sentence } from "../api";
+import { keep } from "../chat/browser";
 import type { Config, SignedIn } from "../model";
 import { enter, mayCreate } from "../signin";
 import { Logo } from "./icons";
@@ -30,7 +31,7 @@ export function AuthForm({ config, onSignedIn }: { config: Config; onSignedIn: (
     setProblem("");
     try {
       const signedIn = await enter(config, name, String(form.get("password")), invite);
-      localStorage.setItem(REMEMBERED, signedIn.me.name);
+      keep.set(REMEMBERED, signedIn.me.name);
       if (invite) history.replaceState(null, "", location.pathname);
       onSignedIn(signedIn);
     } catch (error) {
@@ -39,7 +40,7 @@ export function AuthForm({ config, onSignedIn }: { config: Config; onSignedIn: (
     }
   };
 
-  const remembered = localStorage.getItem(REMEMBERED) ?? "";
+  const remembered = keep.get(REMEMBERED) ?? "";
   return (
     <main className="door">
       <form className="card door-form" data-testid="auth-form" aria-label="Sign in" onSubmit={(e) => void submit(e)}>

@@ -1,3 +1,4 @@
+import type { Connectivity } from "../chat/state";
 import { useChat, useChatState } from "./context";
 import { CloseIcon } from "./icons";
 
@@ -5,16 +6,17 @@ import { CloseIcon } from "./icons";
 export function Banner() {
   const banner = useChatState((state) => state.banner);
   const link = useChatState((state) => state.link);
+  const refused = useChatState((state) => state.refused);
   if (!banner) return null;
-  return (
-    <div className="banner" role="status" data-testid="offline-banner">
-      {link === "polling"
-        ? "No live connection. New messages are fetched every few seconds."
-        : link === "offline"
-          ? "You are offline. The server cannot be reached; trying again."
-          : "The connection is lost. Reconnecting…"}
-    </div>
-  );
+  return <div className="banner" role="status" data-testid="offline-banner">{sentenceOf(link, refused)}</div>;
+}
+
+function sentenceOf(link: Connectivity, refused: boolean): string {
+  if (link === "offline") return "You are offline. The server cannot be reached; trying again.";
+  if (link !== "polling") return "The connection is lost. Reconnecting…";
+  return refused
+    ? "This room has no place for another live connection. Its messages are fetched every few seconds."
+    : "No live connection. New messages are fetched every few seconds.";
 }
 
 /** A sentence about something that did not work. */

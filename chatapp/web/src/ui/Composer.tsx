@@ -12,7 +12,7 @@ type Props = { room: Room; editing: boolean; onSend: (text: string) => void; onE
 /** Where one writes. Enter sends, Shift+Enter breaks the line, arrow-up edits the last message. */
 export function Composer({ room, editing, onSend, onEditLast }: Props) {
   const chat = useChat();
-  const [text, setText] = useState("");
+  const [text, setText] = useState(() => chat.drafts.text(room.id));
   const ref = useRef<HTMLTextAreaElement>(null);
   const left = chat.config.maxMessage - codePoints(text);
   const sendable = left >= 0 && text.trim() !== "";
@@ -22,10 +22,14 @@ export function Composer({ room, editing, onSend, onEditLast }: Props) {
     if (!editing) ref.current?.focus();
   }, [editing]);
 
+  const write = (next: string) => {
+    setText(next);
+    chat.drafts.setText(room.id, next);
+  };
   const send = () => {
     if (!sendable) return;
     onSend(text);
-    setText("");
+    write("");
     ref.current?.focus();
   };
   const key = (event: KeyboardEvent<HTMLTextAreaElement>) => {
@@ -44,7 +48,7 @@ export function Composer({ room, editing, onSend, onEditLast }: Props) {
         aria-label={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
         placeholder={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
         onChange={(e) => {
-          setText(e.target.value);
+          write(e.target.value);
           if (e.target.value.trim() !== "") chat.keystroke();
         }}
         onKeyDown={key} />

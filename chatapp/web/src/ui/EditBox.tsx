@@ -1,14 +1,24 @@
 import { useEffect, useRef, useState } from "react";
+import { sentence } from "../api";
 import type { Row } from "../store/timeline";
 import { codePoints, isCancel, isSend } from "../text/keys";
 import { useChat } from "./context";
 
-type Props = { row: Row; onSave: (text: string) => void; onDone: () => void };
+type Props = {
+  row: Row;
+  /** What was typed before, or the message's text. */
+  start: string;
+  onType: (text: string) => void;
+  onSave: (text: string) => Promise<void>;
+  onDone: () => void;
+};
 
-/** A message being edited in its place. Enter saves, Escape gives up. */
-export function EditBox({ row, onSave, onDone }: Props) {
+/** A message being edited in its place. Enter saves, Escape gives up. It stays open until the server has saved the text. */
+export function EditBox({ row, start, onType, onSave, onDone }: Props) {
   const { config } = useChat();
-  const [text, setText] = useState(row.text);
+  const [text, setText] = useState(start);
+  const [saving, setSaving] = useState(false);
+  const [problem, setProblem] = useState("");
   const ref = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     const box = ref.current;
@@ -17,13 +27,22 @@ export function EditBox({ row, onSave, onDone }: Props) {
   }, []);
   const fits = text.trim() !== "" && codePoints(text) <= config.maxMessage;
   const save = () => {
-    if (!fits) return;
-    if (text.trim() !== row.text) onSave(text);
-    onDone();
+    if (!fits || saving) return;
+    if (text.trim() === row.text) return onDone();
+    setSaving(true);
+    setProblem("");
+    onSave(text).then(onDone, (error: unknown) => {
+      setProblem(sentence(error));
+      setSaving(false);
+    });
   };
   return (
     <div className="edit">
-      <textarea ref={ref} data-testid="edit" aria-label="Edit message" rows={1} value={text} onChange={(e) => setText(e.target.value)}
+      <textarea ref={ref} data-testid="edit" aria-label="Edit message" rows={1} value={text} readOnly={saving}
+        onChange={(e) => {
+          setText(e.target.value);
+          onType(e.target.value);
+        }}
         onKeyDown={(event) => {
           if (isSend(event.nativeEvent)) {
             event.preventDefault();
@@ -33,8 +52,9 @@ export function EditBox({ row, onSave, onDone }: Props) {
             onDone();
           }
         }} />
+      {problem && <p className="problem" role="alert" data-testid="edit-problem">Not saved. {problem}</p>}
       <div className="edit-buttons">
-        <button className="primary" disabled={!fits} onClick={save}>Save</button>
+        <button className="primary" disabled={!fits || saving} onClick={save}>{saving ? "Saving…" : "Save"}</button>
         <button className="ghost" onClick={onDone}>Cancel</button>
         <span className="quiet">Enter saves, Escape cancels</span>
       </div>

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useState } from "react";
-import { api, sentence } from "../api";
+import { sentence } from "../api";
 import type { Invite } from "../model";
 import { date } from "../text/times";
+import { useChat } from "./context";
 import { CopyField } from "./CopyField";
 import { Dialog } from "./Dialog";
 import { BinIcon } from "./icons";
@@ -9,6 +10,7 @@ import { useAction } from "./useAction";
 
 /** For the administrator: makes links that let people in, and takes them back. */
 export function InviteDialog({ onClose }: { onClose: () => void }) {
+  const { api } = useChat();
   const { busy, problem, run } = useAction();
   const [uses, setUses] = useState(1);
   const [days, setDays] = useState(7);
@@ -48,11 +50,12 @@ export function InviteDialog({ onClose }: { onClose: () => void }) {
 }
 
 function useInvites(): { invites: Invite[]; trouble: string; reload: () => void } {
+  const { api } = useChat();
   const [invites, setInvites] = useState<Invite[]>([]);
   const [trouble, setTrouble] = useState("");
   const reload = useCallback(() => {
     api.invites().then((answer) => setInvites(answer.invites), (error: unknown) => setTrouble(sentence(error)));
-  }, []);
+  }, [api]);
   useEffect(reload, [reload]);
   return { invites, trouble, reload };
 }

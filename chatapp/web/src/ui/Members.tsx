@@ -3,9 +3,10 @@ import { sentence } from "../api";
 import type { Member, Room } from "../model";
 import { activeMembers } from "../store/members";
 import { Avatar } from "./Avatar";
-import { useChat, useChatState, useRoomState } from "./context";
+import { useChat, useChatState, useRole, useRoomState } from "./context";
 import { Dialog } from "./Dialog";
 import { CloseIcon, PlusIcon } from "./icons";
+import { moderates } from "./MessageRow";
 import { useAction } from "./useAction";
 import { UserSearch } from "./UserSearch";
 
@@ -19,13 +20,14 @@ export function Members({ room, onVisit, onClose }: Props) {
   const here = useChatState((state) => state.here);
   const live = useChatState((state) => state.link === "live");
   const [adding, setAdding] = useState(false);
+  const [asking, setAsking] = useState<Member | "leave" | null>(null);
   const attempt = (action: () => Promise<unknown>) => void action().catch((e: unknown) => chat.notice(sentence(e)));
   const present = members.filter((m) => here.has(m.user.id));
   const away = members.filter((m) => !here.has(m.user.id));
   const item = (member: Member) => (
     <Person key={member.user.id} member={member} room={room}
       onWrite={() => attempt(async () => onVisit((await chat.direct(member.user.id)).id))}
-      onRemove={() => attempt(() => chat.removeMember(room.id, member.user.id))} />
+      onRemove={() => setAsking(member)} />
   );
 
   return (
@@ -42,10 +44,34 @@ export function Members({ room, onVisit, onClose }: Props) {
         <PeopleSection title={live ? "Not here" : "Members"} count={away.length}>{away.map(item)}</PeopleSection>
       </div>
       {room.kind !== "direct" && room.id !== chat.store.get().general && (
-        <button className="ghost leave" onClick={() => attempt(() => chat.leave(room.id))}>Leave room</button>
+        <button className="ghost leave" data-testid="leave"
+          onClick={() => (room.kind === "closed" ? setAsking("leave") : attempt(() => chat.leave(room.id)))}>Leave room</button>
+      )}
+      {asking === "leave" && (
+        <Question title={`Leave ${room.name}?`} text="The room is closed: you come back only when a member adds you." action="Leave" stay="Stay"
+          onClose={() => setAsking(null)} onYes={() => attempt(() => chat.leave(room.id))} />
+      )}
+      {asking !== null && asking !== "leave" && (
+        <Question title={`Remove ${asking.user.name}?`} text={`They no longer read or write in ${room.name}.`} action="Remove" stay="Keep"
+          onClose={() => setAsking(null)} onYes={() => attempt(() => chat.removeMember(room.id, asking.user.id))} />
       )}
       {adding && <AddPeople room={room} members={members} onClose={() => setAdding(false)} />}
     </aside>
+  );
+}
+
+type QuestionProps = { title: string; text: string; action: string; stay: string; onClose: () => void; onYes: () => void };
+
+/** Asks before something that cannot be taken back by oneself. */
+function Question({ title, text, action, stay, onClose, onYes }: QuestionProps) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <p>{text}</p>
+      <div className="dialog-buttons">
+        <button autoFocus onClick={onClose}>{stay}</button>
+        <button className="danger" data-testid="confirm" onClick={() => { onClose(); onYes(); }}>{action}</button>
+      </div>
+    </Dialog>
   );
 }
 
@@ -67,7 +93,7 @@ function Person({ member, room, onWrite, onRemove }: PersonProps) {
   const here = useChatState((state) => state.here.has(user.id));
   const online = useChatState((state) => state.online.has(user.id) || state.here.has(user.id) ||
     (user.id === state.me.id && state.link === "live"));
-  const mayRemove = room.kind !== "direct" && user.id !== me.id && (room.role === "owner" || me.admin);
+  const mayRemove = user.id !== me.id && moderates(room, useRole(room), me.admin);
   const status = here ? "here" : online ? "online" : "offline";
   return (
     <li className="person" data-testid="person" data-user-id={user.id} data-online={online} data-here={here}>

@@ -11,7 +11,10 @@ import { Text } from "./Text";
 
 export type RowActions = {
   onEditing: (clientId: string | null) => void;
-  onEdit: (row: Row, text: string) => void;
+  onEdit: (row: Row, text: string) => Promise<void>;
+  /** What was typed into the row's edit box before. */
+  typed: (row: Row) => string;
+  onType: (row: Row, text: string) => void;
   onRemove: (row: Row) => void;
   onRetry: (row: Row) => void;
   onDiscard: (row: Row) => void;
@@ -21,16 +24,16 @@ type Props = {
   row: Row;
   head: boolean;
   mine: boolean;
-  /** The room's owner and the administrator may delete what others wrote. */
+  /** May delete what others wrote. */
   mayRemove: boolean;
   editing: boolean;
   receipt: Receipt | null;
   actions: RowActions;
 };
 
-/** Whether this person may delete other people's messages in this room. */
-export function moderates(room: Room, admin: boolean): boolean {
-  return room.kind !== "direct" && (room.role === "owner" || admin);
+/** Whether somebody with this role may delete other people's messages in this room, and remove people. */
+export function moderates(room: Room, role: Room["role"], admin: boolean): boolean {
+  return room.kind !== "direct" && (role === "owner" || admin);
 }
 
 /** One message. */
@@ -47,9 +50,10 @@ export const MessageRow = memo(function MessageRow({ row, head, mine, mayRemove,
             <time dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{clock(row.createdAt)}</time></p>
         )}
         {editing
-          ? <EditBox row={row} onDone={() => actions.onEditing(null)} onSave={(text) => actions.onEdit(row, text)} />
+          ? <EditBox row={row} start={actions.typed(row)} onType={(text) => actions.onType(row, text)}
+              onDone={() => actions.onEditing(null)} onSave={(text) => actions.onEdit(row, text)} />
           : <Body row={row} />}
-        {row.state === "failed" && <Failed row={row} actions={actions} />}
+        {(row.state === "failed" || row.state === "waiting") && <Unsent row={row} actions={actions} />}
         {receipt && <p className="receipts" data-testid="receipts">{receiptLine(receipt)}</p>}
       </div>
       {row.state === "sent" && !row.deleted && !editing && (mine || mayRemove) && <Tools row={row} mine={mine} actions={actions} />}
@@ -62,11 +66,12 @@ function Body({ row }: { row: Row }) {
   return <><Text text={row.text} />{row.editedAt > 0 && <span className="edited" title={full(row.editedAt)}>edited</span>}</>;
 }
 
-function Failed({ row, actions }: { row: Row; actions: RowActions }) {
+function Unsent({ row, actions }: { row: Row; actions: RowActions }) {
+  const waits = row.state === "waiting";
   return (
-    <p className="failed" role="alert">
-      <span>Not sent. {row.problem}</span>
-      <button className="ghost" data-testid="retry" onClick={() => actions.onRetry(row)}>Try again</button>
+    <p className={waits ? "unsent" : "unsent failed"} role={waits ? "status" : "alert"}>
+      <span>{waits ? "Waiting. It is sent when the server can be reached." : `Not sent. ${row.problem}`}</span>
+      <button className="ghost" data-testid="retry" onClick={() => actions.onRetry(row)}>{waits ? "Send now" : "Try again"}</button>
       <button className="ghost" onClick={() => actions.onDiscard(row)}>Discard</button>
     </p>
   );

@@ -68,7 +68,7 @@ function Section({ title, action, onAction, children }: SectionProps) {
 
 /** What stands before a room's name: a hash, a lock, or the person. */
 function RoomSign({ room }: { room: Room }) {
-  const online = useChatState((state) => room.with !== null && state.online.has(room.with.id));
+  const online = useChatState((state) => room.with !== null && (state.online.has(room.with.id) || state.here.has(room.with.id)));
   if (room.with) return <span className="with-dot"><Avatar user={room.with} small />{online && <i className="dot on" aria-hidden="true" />}</span>;
   return <span className="sign" aria-hidden="true">{room.kind === "closed" ? <LockIcon /> : "#"}</span>;
 }

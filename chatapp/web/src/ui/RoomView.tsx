@@ -59,25 +59,31 @@ function Conversation({ room }: { room: Room }) {
   // the same rows, since both are keyed by client message id.
   const [shown, lay] = useOptimistic(state.rows, overlay);
   const rows = useMemo(() => ordered(shown), [shown]);
-  const [editing, setEditing] = useState<string | null>(null);
+  const [editing, setEditing] = useState<string | null>(() => chat.drafts.edit(room.id)?.clientId ?? null);
+  const edits = useCallback((clientId: string | null) => {
+    chat.drafts.setEdit(room.id, null);
+    setEditing(clientId);
+  }, [chat, room.id]);
 
   const post = useCallback((row: Row) => startTransition(async () => {
     lay({ kind: "send", row });
     await chat.send(room.id, row);
   }), [chat, lay, room.id]);
 
-  const edit = useCallback((row: Row, text: string) => startTransition(async () => {
-    lay({ kind: "edit", clientId: row.clientId, text: text.trim(), rev: row.rev });
-    // What went wrong stands in the notice; the overlay falls back by itself.
-    await chat.edit(room.id, row, text).catch(() => undefined);
+  const remove = useCallback((row: Row) => startTransition(async () => {
+    lay({ kind: "remove", clientId: row.clientId });
+    await chat.remove(room.id, row);
   }), [chat, lay, room.id]);
+
+  const edit = useCallback((row: Row, text: string) => chat.edit(room.id, row, text), [chat, room.id]);
 
   return (
     <>
-      <Timeline room={room} state={state} rows={rows} editing={editing} onEditing={setEditing} onEdit={edit} onRetry={post} />
+      <Timeline room={room} state={state} rows={rows} editing={editing} onEditing={edits} onEdit={edit}
+        onRemove={remove} onRetry={post} />
       <Typing room={room.id} />
       <Composer room={room} editing={editing !== null} onSend={(text) => post(chat.draft(text))}
-        onEditLast={() => setEditing(lastEditable(rows, me.id)?.clientId ?? null)} />
+        onEditLast={() => edits(lastEditable(rows, me.id)?.clientId ?? null)} />
     </>
   );
 }

@@ -1,5 +1,4 @@
 import { useState } from "react";
-import { api } from "../api";
 import { useChat, useChatState } from "./context";
 import { Dialog } from "./Dialog";
 import { useAction } from "./useAction";
@@ -17,7 +16,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
 }
 
 function ChangePassword() {
-  const { config } = useChat();
+  const { api, config } = useChat();
   const { busy, problem, run } = useAction();
   const [done, setDone] = useState(false);
   const submit = (event: React.FormEvent<HTMLFormElement>) => {
@@ -48,15 +47,12 @@ function ChangePassword() {
 function SignOut() {
   const chat = useChat();
   const { busy, problem, run } = useAction();
-  const out = (request: () => Promise<unknown>) => run(async () => {
-    await request();
-    chat.doubtful(); // finds no session, and shows the form
-  });
+  const out = (everywhere: boolean) => run(() => chat.signOut(everywhere));
   return (
     <div className="stack">
       <p className="problem" role="alert">{problem}</p>
-      <button disabled={busy} onClick={() => out(api.signout)}>Sign out</button>
-      <button className="danger" disabled={busy} onClick={() => out(api.signoutEverywhere)}>Sign out everywhere</button>
+      <button disabled={busy} onClick={() => out(false)}>Sign out</button>
+      <button className="danger" disabled={busy} onClick={() => out(true)}>Sign out everywhere</button>
     </div>
   );
 }

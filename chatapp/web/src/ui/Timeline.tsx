@@ -6,7 +6,7 @@ import { receipt } from "../store/receipts";
 import type { RoomState } from "../store/room";
 import { newestSeq, type Row } from "../store/timeline";
 import { dayName, iso } from "../text/times";
-import { useChat, useChatState } from "./context";
+import { useChat, useChatState, useRole } from "./context";
 import { DownIcon } from "./icons";
 import { MessageRow, moderates, type RowActions } from "./MessageRow";
 import { useReading } from "./useReading";
@@ -19,23 +19,29 @@ type Props = {
   rows: readonly Row[];
   editing: string | null;
   onEditing: (clientId: string | null) => void;
-  onEdit: (row: Row, text: string) => void;
+  onEdit: (row: Row, text: string) => Promise<void>;
+  onRemove: (row: Row) => void;
   onRetry: (row: Row) => void;
 };
 
 /** The messages of a room, the newest at the end. */
-export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRetry }: Props) {
+export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRemove, onRetry }: Props) {
   const chat = useChat();
   const me = useChatState((s) => s.me);
+  const role = useRole(room);
   const general = useChatState((s) => s.general);
   const { box, content, atEnd, toEnd } = useScroll(rows, me.id, () => void chat.loadOlder(room.id));
   const { boundary, missed } = useReading(room.id, rows, atEnd, state.have !== null);
 
   const actions = useMemo<RowActions>(() => ({
-    onEditing, onEdit, onRetry,
-    onRemove: (row) => void chat.remove(room.id, row).catch(() => undefined),
+    onEditing, onEdit, onRemove, onRetry,
     onDiscard: (row) => chat.discard(room.id, row.clientId),
-  }), [chat, room.id, onEditing, onEdit, onRetry]);
+    typed: (row) => {
+      const edit = chat.drafts.edit(room.id);
+      return edit?.clientId === row.clientId ? edit.text : row.text;
+    },
+    onType: (row, text) => chat.drafts.setEdit(room.id, { clientId: row.clientId, text }),
+  }), [chat, room.id, onEditing, onEdit, onRemove, onRetry]);
 
   const items = useMemo(() => layout(rows, firstNew(rows, boundary, me.id)), [rows, boundary, me.id]);
   const read = useMemo(() => receipt(rows, activeMembers(state.members), me.id), [rows, state.members, me.id]);
@@ -44,7 +50,7 @@ export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRetr
     if (item.kind === "new") return <div key="new" className="new-line" data-testid="new-line" role="separator" aria-label="New messages"><span>New</span></div>;
     const { row } = item;
     return (
-      <MessageRow key={item.key} row={row} head={item.head} mine={row.user.id === me.id} mayRemove={moderates(room, me.admin)}
+      <MessageRow key={item.key} row={row} head={item.head} mine={row.user.id === me.id} mayRemove={moderates(room, role, me.admin)}
         editing={editing === row.clientId} receipt={read?.clientId === row.clientId ? read : null} actions={actions} />
     );
   };

@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
-import { api, sentence } from "../api";
+import { sentence } from "../api";
 import type { User } from "../model";
 import { Avatar } from "./Avatar";
+import { useChat } from "./context";
 
 /** Keystrokes within this time (ms) make one request. */
 const SETTLE = 150;
@@ -10,6 +11,7 @@ type Props = { action: string; disabled?: boolean; without?: ReadonlySet<string>
 
 /** A field that finds people by the beginning of their name. */
 export function UserSearch({ action, disabled = false, without, onPick }: Props) {
+  const { api } = useChat();
   const [prefix, setPrefix] = useState("");
   const [found, setFound] = useState<User[] | null>(null);
   const [problem, setProblem] = useState("");
@@ -26,7 +28,7 @@ export function UserSearch({ action, disabled = false, without, onPick }: Props)
       wanted = false;
       clearTimeout(timer);
     };
-  }, [prefix]);
+  }, [api, prefix]);
 
   const users = found?.filter((user) => !without?.has(user.id)) ?? [];
   return (

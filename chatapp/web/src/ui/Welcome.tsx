@@ -1,4 +1,5 @@
 import { useMemo, useState } from "react";
+import { keep } from "../chat/browser";
 import { activeMembers } from "../store/members";
 import { newestSeq, type Row } from "../store/timeline";
 import { otherAddress } from "../text/address";
@@ -13,7 +14,7 @@ export function Welcome({ room, rows }: { room: string; rows: readonly Row[] }) 
   const me = useChatState((state) => state.me);
   const typed = useChatState((state) => state.heardTyping);
   const known = useRoomState(room).members;
-  const [gone, setGone] = useState(() => localStorage.getItem(DISMISSED) !== null);
+  const [gone, setGone] = useState(() => keep.get(DISMISSED) !== null);
   const others = useMemo(() => activeMembers(known).filter((m) => m.user.id !== me.id), [known, me.id]);
   if (gone) return null;
 
@@ -25,7 +26,7 @@ export function Welcome({ room, rows }: { room: string; rows: readonly Row[] }) 
   return (
     <section className="welcome" data-testid="welcome" aria-label="Welcome">
       <button className="ghost welcome-close" aria-label="Hide the welcome" onClick={() => {
-        localStorage.setItem(DISMISSED, "1");
+        keep.set(DISMISSED, "1");
         setGone(true);
       }}><CloseIcon /></button>
       <h2>Welcome, {me.name}</h2>

@@ -1,5 +1,7 @@
 import { createContext, use, useSyncExternalStore } from "react";
-import type { Chat, ChatState } from "../chat";
+import type { Chat } from "../chat/chat";
+import type { ChatState } from "../chat/state";
+import type { Room } from "../model";
 import { NEW_ROOM, type RoomState } from "../store/room";
 
 /** The running chat, for every component below the sign-in. */
@@ -19,4 +21,12 @@ export function useChatState<T>(select: (state: ChatState) => T): T {
 
 export function useRoomState(id: string): RoomState {
   return useChatState((state) => state.byRoom.get(id) ?? NEW_ROOM);
+}
+
+/** One's own role in a room, as it is now: the room itself says what it was when it was fetched. */
+export function useRole(room: Room): Room["role"] {
+  return useChatState(({ byRoom, me }) => {
+    const mine = byRoom.get(room.id)?.members.get(me.id);
+    return mine ? (mine.active ? mine.role : "") : room.role;
+  });
 }

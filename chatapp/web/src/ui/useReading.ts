@@ -1,4 +1,5 @@
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useMemo, useReducer, useSyncExternalStore } from "react";
+import { NOT_LOOKED, reads, reduceReading } from "../store/reading";
 import { unreadIn } from "../store/unread";
 import { newestSeq, type Row } from "../store/timeline";
 import { useChat, useChatState } from "./context";
@@ -16,38 +17,26 @@ function useVisible(): boolean {
 /**
  * What the reader has seen. While they are at the end of a page that is
  * visible, everything is read, and the server is told. `boundary` is where the
- * "new" line goes: the seq up to which they had read when they came, or when
- * they last looked away. `missed` counts what has come since.
+ * "new" line goes; `missed` counts what is unread.
  */
 export function useReading(room: string, rows: readonly Row[], atEnd: boolean, loaded: boolean): { boundary: number | null; missed: number } {
   const chat = useChat();
   const me = useChatState((state) => state.me.id);
   const readSeq = useChatState((state) => state.rooms.mine.get(room)?.readSeq ?? state.open?.readSeq ?? 0);
   const visible = useVisible();
-  const reading = loaded && atEnd && visible;
   const newest = newestSeq(rows);
   const unread = useMemo(() => unreadIn(rows, readSeq, me), [rows, readSeq, me]);
-
-  // Fixed when something unread is first there, before it is marked as read:
-  // on coming in, or while looking away. Writing takes the line away.
-  const [boundary, setBoundary] = useState<number | null>(null);
-  const [looked, setLooked] = useState(false);
-  if (loaded && unread > 0 && (!looked || (!reading && boundary === null))) {
-    setBoundary(readSeq);
-  }
-  if (loaded && !looked) setLooked(true);
-
   const own = rows.at(-1);
   const wrote = own?.state === "pending" && own.user.id === me ? own.clientId : null;
-  useEffect(() => {
-    if (wrote !== null) setBoundary(null);
-  }, [wrote]);
+  const [{ boundary }, look] = useReducer(reduceReading, NOT_LOOKED);
 
-  // Coming back to a page that one had read to the end begins a new line.
-  useEffect(() => {
-    if (!visible && unread === 0) setBoundary(null);
-  }, [visible, unread]);
+  // Before the effect below, which makes what is unread read.
+  useLayoutEffect(
+    () => look({ loaded, atEnd, visible, readSeq, unread, wrote }),
+    [loaded, atEnd, visible, readSeq, unread, wrote],
+  );
 
+  const reading = reads({ loaded, atEnd, visible });
   useEffect(() => {
     chat.attend(reading ? room : null);
     return () => chat.attend(null);
