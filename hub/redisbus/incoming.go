@@ -295,6 +295,9 @@ func (in *incoming) deliver(t *topic, seq uint64, body string) error {
 		return nil
 	}
 	t.deliver(seq, b)
+	if b.kind == sumKind && t.roster != nil && !t.roster.agrees(b.rest) {
+		in.bus.comparer.check(in, t.name)
+	}
 	return nil
 }
 
@@ -545,17 +548,19 @@ func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, d
 	}
 }
 
-// joined takes those whose wait for a roster is over. The lock is held.
+// joined takes those whose wait for a roster is over. Who joins must be on it, since
+// he would else be told of himself. The lock is held.
 func (in *incoming) joined(t *topic, now time.Time) (over []func()) {
 	kept := t.joining[:0]
 	for _, w := range t.joining {
 		members, seq := t.roster.list(), t.place()
 		switch {
 		case t.roster.agrees(w.sum):
-			seq = w.verdict.seq
+			seq = max(seq, w.verdict.seq)
 		case w.verdict.partial && t.roster.has(w.member):
-		case now.After(w.until):
-			members = t.roster.with(w.member)
+		case now.After(w.until) && t.roster.has(w.member):
+		case now.After(w.until.Add(patience / 2)):
+			members, seq = nil, 0 // his own announcement does not come
 		default:
 			kept = append(kept, w)
 			continue
