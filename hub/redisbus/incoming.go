@@ -400,17 +400,21 @@ func (in *incoming) overdue(now time.Time) []waitingFollow {
 	return late
 }
 
-// lose tells every receiver that it may have missed something. It returns how many
-// there were.
-func (in *incoming) lose() int {
+// lose tells every receiver that it may have missed something.
+func (in *incoming) lose() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.loseAll()
+	in.loseAll(0)
 }
 
-func (in *incoming) loseAll() int {
+// loseAll tells those that had been told of their channel at a place in the order; 0
+// = all. It returns how many there were. The lock is held.
+func (in *incoming) loseAll(before uint64) int {
 	told := 0
 	for _, t := range in.topics {
+		if before > 0 && t.floor > before {
+			continue
+		}
 		if t.lose() {
 			told++
 		}
