@@ -63,6 +63,10 @@ func audited(t *testing.T, servers []*server, url string, moves map[string]func(
 	working.Go(func() { a.makeTrouble(end, moves) })
 	working.Wait()
 	a.settle()
+	for i, n := range a.nodes {
+		stats := n.bus.Stats()
+		t.Logf("node %d: lost %d, fences %d, doubts %d, rosters %d, settling %d", i, stats.Lost, stats.Fences, stats.Doubts, stats.Rosters, stats.Settling)
+	}
 	t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed", a.joins, a.leaves, a.published, a.kills)
 	if a.joins == 0 || a.leaves == 0 {
 		t.Error("nothing was done")
@@ -538,7 +542,10 @@ func (s *auditSocket) Stalled() time.Duration { return 0 }
 func (s *auditSocket) Deflates() bool { return false }
 
 // Close implements hub.Socket.
-func (s *auditSocket) Close(protocol.Fault, hub.CloseReason) { close(s.closed) }
+func (s *auditSocket) Close(f protocol.Fault, _ hub.CloseReason) {
+	s.t.Logf("a socket in %s was closed: %v", s.room, f)
+	close(s.closed)
+}
 
 func (s *auditSocket) read(payload []byte) {
 	e, err := protocol.ParseEvent(payload)

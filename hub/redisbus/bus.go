@@ -55,8 +55,9 @@ type Bus struct {
 	warning error // that the operator should hear of
 	started bool  // guarded by the router's lock
 
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	lifetime context.Context // the Bus's own; ended by stop
+	stop     context.CancelFunc
+	running  sync.WaitGroup
 }
 
 var (
@@ -83,7 +84,7 @@ func newBus(o Options) *Bus {
 	b := &Bus{
 		config: o.Config, sharded: o.Config.mode == cluster,
 		reads: o.Config.openReads(), scripts: newScripts(o.Config.mode == cluster),
-		log: o.Log, room: o.Room, id: newID(),
+		log: o.Log, room: o.Room, id: newID(), lifetime: context.Background(),
 	}
 	groups := 1
 	if b.sharded {
@@ -120,6 +121,7 @@ func (b *Bus) start(ctx context.Context) error {
 		return err
 	}
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	b.lifetime = ctx
 	b.router.mu.Lock()
 	b.started = true
 	b.router.mu.Unlock()

@@ -55,7 +55,7 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 		return
 	}
 	if !m.whole {
-		in.missedTooMuch()
+		in.missedTooMuch(mark)
 	}
 	if m.epoch == in.epoch && m.logged >= in.received {
 		in.gap.open, in.gap.closed = false, time.Now()
@@ -73,10 +73,9 @@ func (in *incoming) expectLoss() {
 		return
 	}
 	in.judging = true
-	if in.gap.recent() {
-		in.judged = in.gap.from
-	} else if s := in.bus.out[in.index].server.Load(); in.line != nil {
-		in.judged = max(in.received, s.now())
+	in.judged = in.gap.from
+	if !in.gap.recent() {
+		in.judged = max(in.received, in.bus.out[in.index].server.Load().now())
 	}
 }
 
@@ -87,7 +86,7 @@ func (in *incoming) judge(known uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.judging && known > in.judged+uint64(sameTime.Microseconds()) {
-		in.missedTooMuch()
+		in.missedTooMuch(in.judged)
 	}
 	in.judging, in.gap.open = false, in.line == nil
 }
@@ -120,13 +119,14 @@ func (in *incoming) replay(arrivals []arrival) {
 	}
 }
 
-// missedTooMuch tells the partition's receivers. Where there are none nothing is
-// lost. The lock is held.
-func (in *incoming) missedTooMuch() {
+// missedTooMuch tells the partition's receivers that something came after a place in
+// the order, and was missed. Who was not told of a channel before that has missed
+// nothing, and where there is nobody nothing is lost. The lock is held.
+func (in *incoming) missedTooMuch(after uint64) {
 	if s := in.bus.out[in.index].server.Load(); s.now() > 0 {
 		in.gap.from, in.judged = s.now(), s.now() // nobody is told twice
 	}
-	if told := in.loseAll(); told > 0 {
+	if told := in.loseAll(after); told > 0 {
 		in.bus.stats.lost.Add(1)
 		in.bus.lostLog.tell("messages were missed for good: sockets reconnect", "partition", in.index)
 	}

@@ -32,7 +32,17 @@ func newComparer(b *Bus) *comparer {
 }
 
 // compare compares a partition's rosters, in the background.
-func (c *comparer) compare(ctx context.Context, partition int) {
+func (c *comparer) compare(partition int) {
+	in := c.bus.in[partition]
+	c.check(in, in.rosters()...)
+}
+
+// check compares rosters, in the background.
+func (c *comparer) check(in *incoming, topics ...hub.Topic) {
+	if len(topics) == 0 {
+		return
+	}
+	ctx := c.bus.lifetime
 	c.bus.running.Go(func() {
 		select {
 		case c.turns <- struct{}{}:
@@ -40,8 +50,7 @@ func (c *comparer) compare(ctx context.Context, partition int) {
 		case <-ctx.Done():
 			return
 		}
-		in := c.bus.in[partition]
-		differ := in.rosters()
+		differ := topics
 		for round := range compareRounds {
 			if round > 0 && len(differ) > 0 {
 				select {

@@ -295,6 +295,9 @@ func (in *incoming) deliver(t *topic, seq uint64, body string) error {
 		return nil
 	}
 	t.deliver(seq, b)
+	if b.kind == sumKind && t.roster != nil && !t.roster.agrees(b.rest) {
+		in.bus.comparer.check(in, t.name)
+	}
 	return nil
 }
 
@@ -397,17 +400,21 @@ func (in *incoming) overdue(now time.Time) []waitingFollow {
 	return late
 }
 
-// lose tells every receiver that it may have missed something. It returns how many
-// there were.
-func (in *incoming) lose() int {
+// lose tells every receiver that it may have missed something.
+func (in *incoming) lose() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.loseAll()
+	in.loseAll(0)
 }
 
-func (in *incoming) loseAll() int {
+// loseAll tells those that had been told of their channel at a place in the order; 0
+// = all. It returns how many there were. The lock is held.
+func (in *incoming) loseAll(before uint64) int {
 	told := 0
 	for _, t := range in.topics {
+		if before > 0 && t.floor > before {
+			continue
+		}
 		if t.lose() {
 			told++
 		}
@@ -545,17 +552,19 @@ func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, d
 	}
 }
 
-// joined takes those whose wait for a roster is over. The lock is held.
+// joined takes those whose wait for a roster is over. Who joins must be on it, since
+// he would else be told of himself. The lock is held.
 func (in *incoming) joined(t *topic, now time.Time) (over []func()) {
 	kept := t.joining[:0]
 	for _, w := range t.joining {
 		members, seq := t.roster.list(), t.place()
 		switch {
 		case t.roster.agrees(w.sum):
-			seq = w.verdict.seq
+			seq = max(seq, w.verdict.seq)
 		case w.verdict.partial && t.roster.has(w.member):
-		case now.After(w.until):
-			members = t.roster.with(w.member)
+		case now.After(w.until) && t.roster.has(w.member):
+		case now.After(w.until.Add(patience / 2)):
+			members, seq = nil, 0 // his own announcement does not come
 		default:
 			kept = append(kept, w)
 			continue

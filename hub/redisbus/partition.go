@@ -127,7 +127,7 @@ func (v *visit) read(ctx context.Context) error {
 	case enterCall:
 		o.welcomed(v, asked, reply)
 	case settleCall:
-		o.settled(ctx, v, asked, reply)
+		o.settled(v, asked, reply)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (o *outgoing) welcomed(v *visit, asked enterCall, reply []any) {
 
 // settled notes whether all nodes have said what they have. Then it can be told
 // what was lost for good, and who is not there any more.
-func (o *outgoing) settled(ctx context.Context, v *visit, asked settleCall, reply []any) {
+func (o *outgoing) settled(v *visit, asked settleCall, reply []any) {
 	o.mu.Lock()
 	if v.name != o.name {
 		o.mu.Unlock()
@@ -194,7 +194,7 @@ func (o *outgoing) settled(ctx context.Context, v *visit, asked settleCall, repl
 	if over {
 		word, _ := reply[2].(string)
 		o.bus.in[o.index].judge(digitsOf(word))
-		o.bus.comparer.compare(ctx, o.index)
+		o.bus.comparer.compare(o.index)
 	}
 }
 

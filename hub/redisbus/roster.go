@@ -2,7 +2,6 @@ package redisbus
 
 import (
 	"crypto/sha1" //nolint:gosec // as in lua/members.lua, not for secrecy
-	"slices"
 	"strconv"
 
 	"channels/hub"
@@ -188,14 +187,6 @@ func (r *roster) has(m *protocol.Member) bool {
 	}
 	_, here := r.members[m.ID]
 	return here
-}
-
-// with returns the members and one more, if he is not among them.
-func (r *roster) with(m *protocol.Member) []protocol.Member {
-	if r.has(m) {
-		return r.list()
-	}
-	return append(slices.Clone(r.list()), *m)
 }
 
 // sumOfAll is what members add up to.

@@ -72,6 +72,10 @@ func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, er
 		b.ask(j, done) // it was forgotten meanwhile
 	default:
 		b.in[partitionOf(j.Topic)].learn(j.Topic, v, j.Member, func(members []protocol.Member, seq uint64) {
+			if keepsRoster(j.Topic) && members == nil {
+				done(hub.Joined{}, errInTime)
+				return
+			}
 			done(hub.Joined{Seq: seq, Cached: v.cached, Members: members}, nil)
 		})
 	}

@@ -73,6 +73,8 @@ func (t *topic) news(seq uint64, b bulletin) []hub.Message {
 		if t.roster != nil && !t.roster.hear(a) {
 			return nil
 		}
+	case sumKind:
+		return nil
 	case bundleKind:
 		messages := make([]hub.Message, len(b.bundle))
 		for i, one := range b.bundle {

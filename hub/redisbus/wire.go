@@ -19,6 +19,7 @@ const (
 	leftKind      kind = 'o' // user
 	terminateKind kind = 't' // user
 	countKind     kind = 'c' // how many subscribers, in digits
+	sumKind       kind = 's' // what the roster adds up to, in digits
 	bundleKind    kind = 'b' // the bodies of several events, each with its length
 	unknownKind   kind = 0   // of a newer version
 )
@@ -97,7 +98,7 @@ func parseBody(body string) (bulletin, error) {
 		b.user, b.rest, err = cutString(b.rest)
 	case bundleKind:
 		b.bundle, err = parseBundle(b.rest)
-	case countKind:
+	case countKind, sumKind:
 	default:
 		b.kind = unknownKind
 	}
@@ -196,7 +197,7 @@ func (b bulletin) message(t hub.Topic, seq uint64) hub.Message {
 	case countKind:
 		n, _ := strconv.Atoi(b.rest) // digits, since a script wrote them
 		m.Frame = protocol.SubscriptionCountFrame(t.Channel, n)
-	case bundleKind, unknownKind: // are taken apart by the topic, or not at all
+	case sumKind, bundleKind, unknownKind: // are taken apart by the topic, or not at all
 	}
 	return m
 }

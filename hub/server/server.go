@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"channels/hub"
 	"channels/hub/transport"
@@ -150,9 +151,12 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer)
 		s.serveFallback(w, r, route, from)
 		return
 	}
-	switch {
-	case strings.HasPrefix(r.URL.Path, "/apps/"), strings.HasPrefix(r.URL.Path, "/users/"):
+	if strings.HasPrefix(r.URL.Path, "/apps/") || strings.HasPrefix(r.URL.Path, "/users/") {
 		s.api.ServeHTTP(w, r)
+		return
+	}
+	leaveBody(w, r)
+	switch {
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):
@@ -162,6 +166,18 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer)
 	default:
 		http.Error(w, "Not found", http.StatusNotFound)
 	}
+}
+
+// leaveBody has a request's body, which nobody reads, not be waited for: net/http
+// would read on to its end, and a client that does not send it would keep its place
+// among the connections with a request.
+func leaveBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	// An error says that this writer has no connection, as in tests.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 }
 
 // upgradeRequired answers a plain request where a WebSocket is expected.

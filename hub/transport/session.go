@@ -83,12 +83,13 @@ func (s *session) Backlog() hub.Backlog {
 	return s.judge()
 }
 
-// judge says how far the client is behind. Before it says that the client is
-// stuck it makes an attempt to write: the one that was paused may have been this
+// judge says how far the client is behind. Before it says that the client is over
+// its bound it makes an attempt to write: the kernel reports that there is room only
+// when a third of its buffer is free, and the one that was paused may have been this
 // process. The lock is held.
 func (s *session) judge() hub.Backlog {
 	b := s.outbox.Backlog(time.Now())
-	if b == hub.Stuck {
+	if b != hub.Clear {
 		s.settle(s.outbox.Advance(&s.line))
 		b = s.outbox.Backlog(time.Now())
 	}

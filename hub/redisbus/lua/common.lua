@@ -14,6 +14,7 @@
 --   :subs:<app>     hash: occupied channel -> subscribers
 --   :users:<app>    hash: presence channel -> distinct users
 --   :sums           hash: presence channel -> sum over its users, to compare
+--   :quiet          set: presence channels on which a departure was held back
 --   :n:<topic>      hash: node -> its subscribers
 --   :m:<topic>      hash: user -> user info
 --   :w:<topic>      hash: user -> how many nodes have the user

@@ -66,7 +66,7 @@ end
 
 -- exit takes a user of a node off the roster, and announces one who is gone from
 -- all nodes. While nodes come back after a loss nothing is announced: the user
--- may be with one that has not said so yet. The comparison that follows tells.
+-- may be with one that has not said so yet. What the roster adds up to is told then.
 local function exit(node, app, channel, user)
   local topic = app .. ':' .. channel
   if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
@@ -83,7 +83,21 @@ local function exit(node, app, channel, user)
     redis.call('HDEL', users, channel)
     redis.call('HDEL', tag .. ':sums', topic)
   end
-  if not settling() then send(app, channel, 'o' .. string_of(user)) end
+  if settling() then
+    redis.call('SADD', tag .. ':quiet', topic)
+  else
+    send(app, channel, 'o' .. string_of(user))
+  end
+end
+
+-- speak tells what rosters add up to on which departures were held back, once all
+-- nodes have come back.
+local function speak()
+  if settling() then return end
+  for _, topic in ipairs(redis.call('SPOP', tag .. ':quiet', 100)) do
+    local app, channel = split(topic)
+    send(app, channel, 's' .. (redis.call('HGET', tag .. ':sums', topic) or '0'))
+  end
 end
 
 -- Up to busy subscribers are told at once how many they are, more of them once

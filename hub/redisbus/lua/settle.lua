@@ -17,5 +17,6 @@ if ARGV[4] == '1' then
     redis.call('SADD', tag .. ':graves', old)
   end
 end
+speak()
 return {'ok', settling() and '1' or '0', redis.call('HGET', tag .. ':p', 'known') or '0',
   redis.call('SCARD', tag .. ':graves')}

@@ -5,6 +5,7 @@ local refusal = begin()
 if refusal then return refusal end
 writable()
 progress()
+speak()
 redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - log_age))
 for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
   redis.call('ZREM', tag .. ':due', topic)
