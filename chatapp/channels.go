@@ -2,6 +2,7 @@ package chatapp
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -104,10 +105,11 @@ func (c *change) rename(r roomState) (from, to string, err error) {
 // their ids, then users, and closes the users' connections after the commit.
 func (c *change) revoke(users ...string) error {
 	rooms, err := collect(c.querier, scanString, "SELECT DISTINCT room_id FROM members WHERE active = 1 AND user_id IN ("+
-		places(len(users))+") ORDER BY room_id", anys(users)...)
+		places(len(users))+")", anys(users)...)
 	if err != nil {
 		return err
 	}
+	slices.Sort(rooms) // as storeReads sorts, whatever the database's order is
 	for _, id := range rooms {
 		r, err := c.lockRoom(id, "", raiseRev)
 		if err != nil {

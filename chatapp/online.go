@@ -12,7 +12,7 @@ import (
 // How it is found out who is online.
 const (
 	onlineInterval = 2 * time.Second // between two questions to the server
-	onlineGrace    = 3               // so many answers without somebody, and they are offline: a reload is not told
+	onlineGrace    = 3               // so many answers without somebody, and they are offline: a reload is not published
 	maxOnlineIDs   = 200             // in one event; with more, browsers fetch the list
 )
 
@@ -39,14 +39,14 @@ type online struct {
 	publish  func(ctx context.Context, channels []string, event string, data any) error // on each of the channels
 	log      *slog.Logger
 
-	mu    sync.Mutex
-	grace map[string]int // by user id: how many answers more without them
-	told  map[string]bool
+	mu        sync.Mutex
+	grace     map[string]int  // by user id: how many answers more without them; who is in here is online
+	announced map[string]bool // who is online as far as it was published
 }
 
 func newOnline(occupied func(context.Context) (map[string]string, error),
 	publish func(context.Context, []string, string, any) error, log *slog.Logger) *online {
-	return &online{occupied: occupied, publish: publish, log: log, grace: map[string]int{}, told: map[string]bool{}}
+	return &online{occupied: occupied, publish: publish, log: log, grace: map[string]int{}, announced: map[string]bool{}}
 }
 
 // list returns the ids of those who are online, sorted.
@@ -96,11 +96,11 @@ func (o *online) update(channels map[string]string) (came, went []string) {
 	}
 	came, went = []string{}, []string{}
 	for user := range o.grace {
-		if !o.told[user] {
+		if !o.announced[user] {
 			came = append(came, user)
 		}
 	}
-	for user := range o.told {
+	for user := range o.announced {
 		if o.grace[user] == 0 {
 			went = append(went, user)
 		}
@@ -114,9 +114,9 @@ func (o *online) confirm(came, went []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, user := range came {
-		o.told[user] = true
+		o.announced[user] = true
 	}
 	for _, user := range went {
-		delete(o.told, user)
+		delete(o.announced, user)
 	}
 }

@@ -263,6 +263,7 @@ func TestLive(t *testing.T) {
 		"crash":        testCrash,
 		"sessions end": testSessionsEnd,
 		"online":       testLiveOnline,
+		"backlog":      testBacklog,
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store *Store, c StoreConfig) { test(t, startRealtime(t, binary), store, c) })
@@ -338,14 +339,14 @@ func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna, ben := s.user(t, "anna"), s.user(t, "ben")
 	r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	r.kill()
 	for _, text := range []string{"one", "two", "three"} {
 		anna.say(generalRoom, text)
 	}
 	r.start(t)
 	anna.say(generalRoom, "four")
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
 	anna.say(generalRoom, "five")
 	room.wantTexts("five")
@@ -360,7 +361,7 @@ func testServerAway(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 func testServerStuck(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	s, _ := runSite(t, store, r.config())
 	anna, ben := s.user(t, "anna"), s.user(t, "ben")
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
 	if err := r.process.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -381,8 +382,8 @@ func testServerStuck(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	}
 }
 
-// waitUntilTold waits until the outbox is empty.
-func waitUntilTold(t testing.TB, store *Store) {
+// waitUntilPublished waits until the outbox is empty.
+func waitUntilPublished(t testing.TB, store *Store) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -416,7 +417,7 @@ func testCrash(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	}
 	second.server.Drain(t.Context())
 	stop()
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 }
 
 func testSessionsEnd(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
@@ -425,10 +426,42 @@ func testSessionsEnd(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 	room := r.dial(t).signIn(anna).subscribe(anna, anna.channel(generalRoom))
 	anna.want("POST", "/api/password", map[string]string{"old": "correct horse", "new": "battery staple"}, 200, "")
 	room.wantClosed(4009)
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	room = r.dial(t).signIn(anna)
 	anna.want("POST", "/api/signout", nil, 200, "")
 	room.wantClosed(4009)
+}
+
+// testBacklog has nobody publish for a while. Who was connected all the time hears
+// one hint, not what they have fetched long since, and then what is new.
+func testBacklog(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
+	first := newSite(t, store, r.config()) // nobody publishes its outbox
+	anna, ben := first.user(t, "anna"), first.user(t, "ben")
+	room := r.dial(t).signIn(ben).subscribe(ben, ben.channel(generalRoom))
+	own := r.dial(t).signIn(ben).subscribe(ben, ben.ownChannel())
+	var last object
+	for i := range collapseRows {
+		last = anna.say(generalRoom, strconv.Itoa(i))
+	}
+	err := store.change(t.Context(), "set the clock", func(c *change) error {
+		_, err := c.exec("UPDATE outbox SET created_at = created_at - ?", collapseAge.Microseconds())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runSite(t, store, r.config())
+	if got := room.next(eventCatchUp).object(); got["fetch"] != true || got["rev"] != last.at("message", "rev") {
+		t.Errorf("catch-up = %v, want revision %v", got, last.at("message", "rev"))
+	}
+	if got := own.next(eventRoomNews).object(); got["fetch"] != true || got["room"] != generalRoom {
+		t.Errorf("the news of the backlog are %v, want that they are to be fetched", got)
+	}
+	anna.say(generalRoom, "new")
+	room.wantTexts("new")
+	if got := own.next(eventRoomNews).object(); got["seq"] == nil {
+		t.Errorf("the news of the new message are %v", got)
+	}
 }
 
 // testLiveOnline has somebody come who was not there when the other's page was
@@ -469,7 +502,7 @@ func testTwoProcesses(t *testing.T, r *realtime, one, two *Store) {
 	second, _ := runSite(t, two, r.config())
 	anna := first.user(t, "anna")
 	ben := second.user(t, "ben")
-	waitUntilTold(t, one)
+	waitUntilPublished(t, one)
 	room := r.dial(t).signIn(anna).subscribe(anna, anna.channel(generalRoom))
 	posted := make(chan struct{}, 2)
 	for _, v := range []*visitor{anna, ben} {

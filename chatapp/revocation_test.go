@@ -93,7 +93,7 @@ func testRevocation(t *testing.T, r *realtime, store *Store, revoke func(*testin
 	for _, v := range []*visitor{w.ben, w.cora} {
 		w.anna.want("POST", "/api/rooms/"+w.room+"/members", map[string]string{"add": v.id}, 200, "")
 	}
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	listening := r.dial(t).signIn(w.ben).subscribe(w.ben, w.ben.channel(w.room)).subscribe(w.ben, w.ben.ownChannel())
 	prepared := r.dial(t)
 	kept := prepared.sign(w.ben, w.room, generalRoom)
@@ -120,7 +120,7 @@ func testRevocation(t *testing.T, r *realtime, store *Store, revoke func(*testin
 	w.cora.want("POST", "/api/rooms/"+w.room+"/read", map[string]int64{"seq": 1 << 40}, 200, "")
 	member.wantTexts("secret")
 	member.next(eventRead)
-	waitUntilTold(t, store)
+	waitUntilPublished(t, store)
 	if err := site.server.sdk.Trigger("marker", "marker", "now"); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 type Store struct {
 	dialect     dialect
 	write, read *sql.DB // the same for PostgreSQL
+	reader      runner  // of read
 
 	// Silent leaves the outbox empty: nobody is told of changes, everybody asks.
 	Silent bool
@@ -124,15 +125,18 @@ func failed(doing string, err error) error {
 type querier struct {
 	ctx     context.Context
 	dialect dialect
-	on      interface {
-		ExecContext(context.Context, string, ...any) (sql.Result, error)
-		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-		QueryRowContext(context.Context, string, ...any) *sql.Row
-	}
+	on      runner
+}
+
+// runner runs statements: a transaction, or a database.
+type runner interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
 // reading gives a querier without a transaction.
-func (s *Store) reading(ctx context.Context) querier { return querier{ctx, s.dialect, s.read} }
+func (s *Store) reading(ctx context.Context) querier { return querier{ctx, s.dialect, s.reader} }
 
 func (q querier) exec(query string, args ...any) (changed int64, err error) {
 	res, err := q.on.ExecContext(q.ctx, q.dialect.text(query), args...)

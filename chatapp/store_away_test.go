@@ -25,7 +25,7 @@ func TestDatabaseStopsAndReturns(t *testing.T) {
 	ada.say(generalRoom, "before")
 	ear.wantTexts("before")
 
-	waitUntilTold(t, store) // or the first event would come again
+	waitUntilPublished(t, store) // or the first event would come again
 	db.stop(t)
 	for i := range 3 {
 		body := map[string]string{"clientId": fmt.Sprint("lost-", i), "text": "lost"}

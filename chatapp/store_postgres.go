@@ -27,7 +27,7 @@ func openPostgres(address string) (*Store, error) {
 	db.SetMaxOpenConns(maxPostgresConns)
 	db.SetMaxIdleConns(maxPostgresConns / 2)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &Store{dialect: postgresDialect(address), write: db, read: db}, nil
+	return &Store{dialect: postgresDialect(address), write: db, read: db, reader: db}, nil
 }
 
 // maxPostgresConns must be greater than the number of relayWorkers, each of

@@ -38,6 +38,7 @@ func openSQLite(c StoreConfig) (*Store, error) {
 	}
 	s.read.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	s.read.SetMaxIdleConns(max(4, runtime.NumCPU()))
+	s.reader = &prepared{DB: s.read}
 	return s, nil
 }
 
