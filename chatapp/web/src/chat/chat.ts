@@ -67,7 +67,7 @@ export class Chat implements Listener {
     this.catchUp = new CatchUp(core, {
       channel: (room, name) => this.renamed(room, name),
       denied: (room) => this.denied(room),
-      repeated: () => this.polls(),
+      repeated: () => this.polling.active,
     });
     this.opening = new Opening(core, this.list, (room) => this.entered(room));
     this.outbox = new Outbox(core, this.drafts, (room, message) => this.stored(room, message));
@@ -398,11 +398,6 @@ export class Chat implements Listener {
     else if (room === "refused" || this.connection.ownLink === "refused") this.fallback.refused();
     else if (room === "live" && this.connection.ownLink === "live") this.fallback.up();
     else this.fallback.subscribing();
-  }
-
-  private polls(): boolean {
-    const { link } = this.store.get();
-    return link === "polling" || link === "offline";
   }
 
   private enter(phase: Phase): void {
