@@ -20,17 +20,17 @@ func (s *Server) Run(ctx context.Context) {
 		all.Go(func() { s.relay.run(ctx) })
 		all.Go(func() { every(ctx, onlineInterval, s.online.look) })
 	}
-	all.Go(func() { every(ctx, readsInterval, s.reads.flush) })
+	all.Go(func() { every(ctx, readsInterval, s.reads.flushDue) })
 	all.Go(func() { every(ctx, expiryInterval, s.expire) })
 	all.Go(func() { every(ctx, purgeInterval, s.purge) })
 	all.Wait()
-	s.reads.flush(context.WithoutCancel(ctx))
+	s.reads.flushAll(context.WithoutCancel(ctx))
 }
 
 // Drain waits until what was committed is published, as far as that goes just
 // now, or the context ends. Run has to run.
 func (s *Server) Drain(ctx context.Context) {
-	s.reads.flush(ctx)
+	s.reads.flushAll(ctx)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !s.store.Silent && !s.relay.scheduler.idle() {

@@ -69,8 +69,10 @@ func (s *Store) roomChannelNow(ctx context.Context, room string) (string, error)
 func (s *Store) userChannels(ctx context.Context, users []string) ([]string, error) {
 	all := []string{}
 	for some := range chunks(users) {
-		got, err := collect(s.reading(ctx), scanUserChannel,
-			"SELECT id, epoch FROM users WHERE deactivated_at = 0 AND id IN ("+places(len(some))+") ORDER BY id", anys(some)...)
+		// Always as many places, so that the statement is one text and stays compiled.
+		padding := slices.Repeat(some[:1], maxInList-len(some))
+		got, err := collect(s.reading(ctx), scanUserChannel, "SELECT id, epoch FROM users WHERE deactivated_at = 0 AND id IN ("+
+			places(maxInList)+") ORDER BY id", anys(append(padding, some...))...)
 		if err != nil {
 			return nil, failed("look up channels", err)
 		}

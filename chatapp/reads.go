@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// readsInterval is the time between two transactions that store what was read. A
-// crash loses the receipts of so long.
-const readsInterval = time.Second
+// How long what was read waits to be stored; a crash loses the receipts of so
+// long. In a large room only a count is shown, which may be some seconds old.
+const (
+	readsInterval = time.Second
+	readsDelay    = 4 * time.Second // more, in a large room
+	largeRoom     = 20              // members, above which the page shows a count
+)
 
 // reads holds how far people have read until it is stored, for all together: a
 // room's thousand readers cost one transaction and one event, not a thousand. All
@@ -19,11 +23,17 @@ type reads struct {
 	log   *slog.Logger
 
 	mu      sync.Mutex
-	pending map[string]map[string]int64 // room → user → seq
+	pending map[string]*roomReads // by room
+}
+
+// roomReads is what waits of one room.
+type roomReads struct {
+	due   time.Time
+	seqOf map[string]int64 // by user
 }
 
 func newReads(store *Store, log *slog.Logger) *reads {
-	return &reads{store: store, log: log, pending: map[string]map[string]int64{}}
+	return &reads{store: store, log: log, pending: map[string]*roomReads{}}
 }
 
 // mark notes that a member has read up to a message, and returns how far that is
@@ -34,7 +44,7 @@ func (r *reads) mark(ctx context.Context, me Account, room string, seq int64) (r
 	if err != nil {
 		return 0, 0, failed("look up what was read", err)
 	}
-	readSeq = r.raise(room, me.ID, state.readSeq, min(seq, state.lastSeq))
+	readSeq = r.raise(state, me.ID, min(seq, state.lastSeq))
 	if readSeq >= state.lastSeq {
 		return readSeq, 0, nil
 	}
@@ -43,22 +53,26 @@ func (r *reads) mark(ctx context.Context, me Account, room string, seq int64) (r
 }
 
 // raise returns the greatest of what is stored, pending and now read.
-func (r *reads) raise(room, user string, stored, seq int64) int64 {
+func (r *reads) raise(room roomState, user string, seq int64) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	have := max(stored, r.pending[room][user])
-	if seq > have {
-		r.put(room, user, seq)
+	have := room.readSeq
+	waiting := r.pending[room.id]
+	if waiting != nil {
+		have = max(have, waiting.seqOf[user])
 	}
-	return max(have, seq)
-}
-
-// put is called with mu.
-func (r *reads) put(room, user string, seq int64) {
-	if r.pending[room] == nil {
-		r.pending[room] = map[string]int64{}
+	if seq <= have {
+		return have
 	}
-	r.pending[room][user] = max(seq, r.pending[room][user])
+	if waiting == nil {
+		waiting = &roomReads{due: time.Now(), seqOf: map[string]int64{}}
+		if room.count > largeRoom {
+			waiting.due = waiting.due.Add(readsDelay)
+		}
+		r.pending[room.id] = waiting
+	}
+	waiting.seqOf[user] = seq
+	return seq
 }
 
 // overlay shows one's own position in a room as it will be stored.
@@ -66,38 +80,68 @@ func (r *reads) overlay(me Account, rooms []Room) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range rooms {
-		seq := r.pending[rooms[i].ID][me.ID]
-		if seq <= rooms[i].ReadSeq {
+		waiting := r.pending[rooms[i].ID]
+		if waiting == nil || waiting.seqOf[me.ID] <= rooms[i].ReadSeq {
 			continue
 		}
-		rooms[i].ReadSeq = seq
-		if seq >= rooms[i].LastSeq {
+		rooms[i].ReadSeq = waiting.seqOf[me.ID]
+		if rooms[i].ReadSeq >= rooms[i].LastSeq {
 			rooms[i].Unread = 0
 		}
 	}
 }
 
-// flush stores what is pending; if that fails, it stays pending.
-func (r *reads) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	r.mu.Lock()
-	taken := r.pending
-	r.pending = map[string]map[string]int64{}
-	r.mu.Unlock()
+// flushDue stores what has waited long enough.
+func (r *reads) flushDue(ctx context.Context) {
+	now := time.Now()
+	r.flush(ctx, func(w *roomReads) bool { return !w.due.After(now) })
+}
+
+// flushAll stores all that waits.
+func (r *reads) flushAll(ctx context.Context) {
+	r.flush(ctx, func(*roomReads) bool { return true })
+}
+
+// flush stores rooms' reads in one transaction; if that fails, they wait on.
+func (r *reads) flush(ctx context.Context, which func(*roomReads) bool) {
+	taken := r.take(which)
 	if len(taken) == 0 {
 		return
 	}
-	err := r.store.storeReads(ctx, taken)
-	if err == nil {
-		return
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	seqs := map[string]map[string]int64{}
+	for room, w := range taken {
+		seqs[room] = w.seqOf
 	}
-	r.log.Debug("store what was read", "error", err)
+	if err := r.store.storeReads(ctx, seqs); err != nil {
+		r.log.Debug("store what was read", "error", err)
+		r.putBack(taken)
+	}
+}
+
+func (r *reads) take(which func(*roomReads) bool) map[string]*roomReads {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for room, users := range taken {
-		for user, seq := range users {
-			r.put(room, user, seq)
+	taken := map[string]*roomReads{}
+	for room, w := range r.pending {
+		if which(w) {
+			taken[room] = w
+			delete(r.pending, room)
 		}
+	}
+	return taken
+}
+
+func (r *reads) putBack(taken map[string]*roomReads) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for room, old := range taken {
+		if newer := r.pending[room]; newer != nil {
+			for user, seq := range newer.seqOf {
+				old.seqOf[user] = max(seq, old.seqOf[user])
+			}
+		}
+		r.pending[room] = old
 	}
 }

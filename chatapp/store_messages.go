@@ -210,10 +210,11 @@ func (q querier) roomForMember(room, user string) (roomState, error) {
 		return roomState{}, errNoRoom
 	}
 	scan := func(s scanner) (r roomState, err error) {
-		err = s.Scan(&r.id, &r.kind, &r.rev, &r.epoch, &r.lastSeq, &r.role, &r.readSeq)
+		err = s.Scan(&r.id, &r.kind, &r.rev, &r.epoch, &r.lastSeq, &r.count, &r.role, &r.readSeq)
 		return r, err
 	}
-	r, err := one(q, errNoRoom, scan, `SELECT r.id, r.kind, r.rev, r.epoch, r.last_seq, COALESCE(m.role, ''), COALESCE(m.read_seq, 0)
+	r, err := one(q, errNoRoom, scan, `SELECT r.id, r.kind, r.rev, r.epoch, r.last_seq, r.member_count,
+		COALESCE(m.role, ''), COALESCE(m.read_seq, 0)
 		FROM rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ? AND m.active = 1 WHERE r.id = ?`, user, room)
 	if err == nil && r.role == "" {
 		err = r.refusal()

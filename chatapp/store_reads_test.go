@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // storeRead stores how far one member has read.
@@ -54,8 +57,8 @@ func TestReads(t *testing.T) {
 		if rev := revOf(t, s, ben, room); rev != 5 {
 			t.Errorf("revision %d before it is stored, want 5", rev)
 		}
-		r.flush(ctx)
-		r.flush(ctx) // there is nothing left
+		r.flushAll(ctx)
+		r.flushAll(ctx) // there is nothing left
 		wantOutbox(t, s, roomStream(room), 6, "6.0 user read-position", "6.1 event read")
 		rows, err := s.waiting(ctx, roomStream(room), 100)
 		if err != nil {
@@ -82,13 +85,39 @@ func TestReadsWaitForTheDatabase(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		r.flush(gone)
+		r.flushAll(gone)
 		if rev := revOf(t, s, anna, generalRoom); rev != m.Rev {
 			t.Errorf("revision %d, want %d: nothing could be stored", rev, m.Rev)
 		}
-		r.flush(t.Context())
+		r.flushAll(t.Context())
 		if rev := revOf(t, s, anna, generalRoom); rev != m.Rev+1 {
 			t.Errorf("revision %d, want %d: what could not be stored is stored later", rev, m.Rev+1)
+		}
+	})
+}
+
+// TestReadsOfLargeRoomsWait has what was read in a large room wait for more.
+func TestReadsOfLargeRoomsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReads(nil, slog.New(slog.DiscardHandler))
+		due := func() []string {
+			now := time.Now()
+			return slices.Sorted(maps.Keys(r.take(func(w *roomReads) bool { return !w.due.After(now) })))
+		}
+		r.raise(roomState{id: "small", count: largeRoom}, "a", 1)
+		r.raise(roomState{id: "large", count: largeRoom + 1}, "a", 1)
+		if got := due(); !slices.Equal(got, []string{"small"}) {
+			t.Errorf("at once %v are stored, want the small room", got)
+		}
+		time.Sleep(readsDelay - 1)
+		r.raise(roomState{id: "large", count: largeRoom + 1}, "b", 1) // does not put it off
+		if got := due(); len(got) != 0 {
+			t.Errorf("before their time %v are stored", got)
+		}
+		time.Sleep(1)
+		if got := due(); !slices.Equal(got, []string{"large"}) {
+			t.Errorf("after %v, %v are stored, want the large room", readsDelay, got)
 		}
 	})
 }
@@ -122,7 +151,7 @@ func TestReadsOfManyAtOnce(t *testing.T) {
 		if err := s.leave(ctx, leaver, garden); err != nil {
 			t.Fatal(err)
 		}
-		r.flush(ctx)
+		r.flushAll(ctx)
 		for room, want := range map[string]struct{ rev, readers int64 }{
 			generalRoom: {first.Rev + 1, maxInList + 5}, garden: {second.Rev + 2, maxInList + 4},
 		} {
