@@ -11,6 +11,7 @@ import { TypingSignal, TypingWatch } from "../store/typing";
 import { newClientId } from "../text/clientid";
 import { CatchUp } from "./catchup";
 import { Drafts } from "./drafts";
+import { Echo } from "./echo";
 import type { Environment } from "./environment";
 import { OnlinePeople } from "./online";
 import { Opening } from "./opening";
@@ -21,8 +22,6 @@ import { RoomList } from "./roomlist";
 import { Session, type End } from "./session";
 import { Core, NOBODY } from "./state";
 
-/** One's own message is stored: its event comes within this time (ms), or the connection is doubtful. */
-const ECHO_WITHIN = 3_000;
 /** A tab that was hidden for longer than this (ms) may have slept: its connection is doubtful. */
 const MAY_HAVE_SLEPT = 30_000;
 /** A room's channel has a new name: each member waits up to this long (ms) for each of them, and at most MOVE_LONGEST. */
@@ -43,6 +42,7 @@ export class Chat implements Listener {
   private readonly opening: Opening;
   private readonly catchUp: CatchUp;
   private readonly outbox: Outbox;
+  private readonly echo: Echo;
   private readonly reading: Reading;
   private readonly people: OnlinePeople;
   private readonly polling: Polling;
@@ -67,10 +67,11 @@ export class Chat implements Listener {
     this.catchUp = new CatchUp(core, {
       channel: (room, name) => this.renamed(room, name),
       denied: (room) => this.denied(room),
-      repeated: () => this.polls(),
+      repeated: () => this.polling.active,
     });
     this.opening = new Opening(core, this.list, (room) => this.entered(room));
     this.outbox = new Outbox(core, this.drafts, (room, message) => this.stored(room, message));
+    this.echo = new Echo(core, (room) => this.silent(room));
     this.reading = new Reading(core);
     this.people = new OnlinePeople(core);
     this.polling = new Polling(env, config.pollInterval, () => this.poll());
@@ -108,6 +109,7 @@ export class Chat implements Listener {
     this.connection?.stop();
     this.fallback.stop();
     this.polling.stop();
+    this.echo.stop();
     this.list.stop();
     this.people.stop();
     this.session.stop();
@@ -329,12 +331,12 @@ export class Chat implements Listener {
   private stored(room: string, message: Message): void {
     this.reading.wrote(room, message.seq);
     this.core.changeRooms((rooms) => putMessage(rooms, room, message, this.core.me));
-    setTimeout(() => this.listenFor(room, message.rev), ECHO_WITHIN);
+    if (this.connection?.link(room) === "live") this.echo.expect(room, message.rev);
   }
 
   /** The event of one's own message has not come: the room may be missing more, and the socket may be dead. */
-  private listenFor(room: string, rev: number): void {
-    if (this.core.stopped || this.room(room).heard >= rev || this.connection?.link(room) !== "live") return;
+  private silent(room: string): void {
+    if (this.connection?.link(room) !== "live") return; // that is known, and taken care of
     this.connection.probe();
     void this.catchUp.fetch(room, true);
   }
@@ -398,11 +400,6 @@ export class Chat implements Listener {
     else if (room === "refused" || this.connection.ownLink === "refused") this.fallback.refused();
     else if (room === "live" && this.connection.ownLink === "live") this.fallback.up();
     else this.fallback.subscribing();
-  }
-
-  private polls(): boolean {
-    const { link } = this.store.get();
-    return link === "polling" || link === "offline";
   }
 
   private enter(phase: Phase): void {

@@ -44,7 +44,8 @@ describe("Outbox", () => {
     const { outbox, states, stored, asked } = start([noAnswer(), refusal(503, "busy")]);
     await outbox.send("r", row("a"));
     void outbox.send("r", row("b"));
-    expect(states()).toEqual(["a waiting", "b pending"]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(states()).toEqual(["a waiting", "b waiting"]);
     await vi.runAllTimersAsync();
     expect(stored).toEqual(["a", "b"]);
     expect(asked.at(-1)).toBe("b");

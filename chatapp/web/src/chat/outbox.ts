@@ -93,6 +93,8 @@ export class Outbox {
         line.rows = line.rows.filter((each) => each !== row);
         attempt = 0;
       } else {
+        // Those behind it wait, too: they keep their order.
+        for (const each of line.rows) this.core.dispatch(room, { type: "fail", clientId: each.clientId, problem: "", state: "waiting" });
         await this.rest(line, backoff(attempt++));
       }
     }
@@ -121,9 +123,8 @@ export class Outbox {
       return this.delivered(clientId);
     } catch (problem) {
       if (isOver(problem)) return "over"; // it is kept for when they sign in again
-      const state = problem instanceof ApiError && problem.temporary ? "waiting" : "failed";
-      this.core.dispatch(room, { type: "fail", clientId, problem: sentence(problem), state });
-      if (state === "waiting") return "later";
+      if (problem instanceof ApiError && problem.temporary) return "later";
+      this.core.dispatch(room, { type: "fail", clientId, problem: sentence(problem), state: "failed" });
       if (this.line(room).rows.includes(row)) this.drafts.putUnsent({ room, clientId, text, createdAt, problem: sentence(problem) });
       return "done";
     }

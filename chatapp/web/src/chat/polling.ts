@@ -8,6 +8,10 @@ export class Polling {
 
   constructor(private readonly env: Environment, private readonly interval: number, private readonly ask: () => Promise<unknown>) {}
 
+  get active(): boolean {
+    return this.on;
+  }
+
   start(): void {
     if (this.on) return;
     this.on = true;

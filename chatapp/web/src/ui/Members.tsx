@@ -48,11 +48,11 @@ export function Members({ room, onVisit, onClose }: Props) {
           onClick={() => (room.kind === "closed" ? setAsking("leave") : attempt(() => chat.leave(room.id)))}>Leave room</button>
       )}
       {asking === "leave" && (
-        <Question title={`Leave ${room.name}?`} text="The room is closed: you come back only when a member adds you." action="Leave" stay="Stay"
+        <Question title={`Leave #${room.name}?`} text="The room is closed: you come back only when a member adds you." action="Leave" stay="Stay"
           onClose={() => setAsking(null)} onYes={() => attempt(() => chat.leave(room.id))} />
       )}
       {asking !== null && asking !== "leave" && (
-        <Question title={`Remove ${asking.user.name}?`} text={`They no longer read or write in ${room.name}.`} action="Remove" stay="Keep"
+        <Question title={`Remove ${asking.user.name}?`} text={`${asking.user.name} can no longer read or write in #${room.name}.`} action="Remove" stay="Keep"
           onClose={() => setAsking(null)} onYes={() => attempt(() => chat.removeMember(room.id, asking.user.id))} />
       )}
       {adding && <AddPeople room={room} members={members} onClose={() => setAdding(false)} />}

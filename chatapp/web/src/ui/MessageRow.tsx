@@ -70,7 +70,7 @@ function Unsent({ row, actions }: { row: Row; actions: RowActions }) {
   const waits = row.state === "waiting";
   return (
     <p className={waits ? "unsent" : "unsent failed"} role={waits ? "status" : "alert"}>
-      <span>{waits ? "Waiting. It is sent when the server can be reached." : `Not sent. ${row.problem}`}</span>
+      <span>{waits ? "Waiting to be sent." : `Not sent. ${row.problem}`}</span>
       <button className="ghost" data-testid="retry" onClick={() => actions.onRetry(row)}>{waits ? "Send now" : "Try again"}</button>
       <button className="ghost" onClick={() => actions.onDiscard(row)}>Discard</button>
     </p>
