@@ -29,11 +29,6 @@ const (
 	// chunkSize is how many bytes are put together for one write.
 	chunkSize = 16 << 10
 
-	// preludePause stands between the prelude and the open frame of a new session. A
-	// proxy that holds answers back passes on what comes together with the head; it
-	// must not pass on so much that the client takes the stream for one that works.
-	preludePause = 100 * time.Millisecond
-
 	// maxReceiveBody is the largest body of a request that brings messages, which
 	// needs none.
 	maxReceiveBody = 4 << 10
@@ -80,7 +75,7 @@ type response struct {
 // run writes what is queued until the response ends, and returns how long the
 // client may take to make the next request.
 func (o *response) run(gone <-chan struct{}) (grace time.Duration) {
-	if o.kind.streams() && !o.begin(gone) {
+	if o.kind.streams() && o.begin() != nil {
 		return streamGrace
 	}
 	beat := time.NewTimer(beatEvery)
@@ -132,11 +127,10 @@ func (o *response) aborted() time.Duration {
 	return absence
 }
 
-// begin writes the prelude of a stream. false: the client has gone.
-func (o *response) begin(gone <-chan struct{}) bool {
+// begin writes the prelude of a stream.
+func (o *response) begin() error {
 	o.session.mu.Lock()
 	o.deadline()
-	isNew := !o.session.opened
 	o.session.mu.Unlock()
 	first := prelude
 	if o.kind == EventSource {
@@ -144,19 +138,9 @@ func (o *response) begin(gone <-chan struct{}) bool {
 	}
 	o.units, o.bytes = len(first), len(first)
 	if _, err := o.w.Write(first); err != nil {
-		return false
+		return err
 	}
-	if o.control.Flush() != nil {
-		return false
-	}
-	if isNew {
-		select {
-		case <-time.After(preludePause):
-		case <-gone:
-			return false
-		}
-	}
-	return true
+	return o.control.Flush()
 }
 
 // verdict is what a receiver is to do.
