@@ -21,6 +21,7 @@ import (
 	"channels/hub/ops"
 	"channels/hub/server"
 	"channels/hub/transport"
+	"channels/hub/transport/fallback"
 	"channels/protocol"
 )
 
@@ -181,6 +182,7 @@ func assemble(engine *hub.Hub, o options) (*server.Server, *transport.Transport,
 	o.transport.GoroutineReaders = readersOf() == goroutineReaders
 	carrier, requests := transport.New(o.transport), api.New(o.api)
 	o.server.Transport, o.server.API = carrier, requests
+	o.server.Fallback = fallback.New(fallback.Options{Hub: engine})
 	return server.New(o.server), carrier, requests
 }
 

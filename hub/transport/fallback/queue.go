@@ -14,7 +14,7 @@ const perFrame = 24
 // of it is there. It is counted while somebody looks, longestLook at most for each
 // time, so that a pause of this process closes nobody.
 const (
-	stuckAfter  = time.Second
+	stuckAfter  = 5 * time.Second
 	longestLook = 100 * time.Millisecond
 )
 

@@ -52,15 +52,17 @@ func leftGoroutines() string {
 // rig is a hub with two apps behind the HTTP transports. Its connections are pipes,
 // so that it works in a bubble, and that a write blocks until it is read.
 type rig struct {
-	t       testing.TB
-	hub     *hub.Hub
-	app     *hub.App
-	over    *fallback.Transport
-	client  *http.Client
-	refuse  error      // what the gate says of new clients; nil = nothing
-	crowded bool       // the gate lets no new clients in
-	mu      sync.Mutex // guards the next
-	conns   int        // connections made
+	t                testing.TB
+	hub              *hub.Hub
+	app              *hub.App
+	over             *fallback.Transport
+	client           *http.Client
+	listener         *pipes
+	closeConnections func()     // of clients and nodes
+	refuse           error      // what the gate says of new clients; nil = nothing
+	crowded          bool       // the gate lets no new clients in
+	mu               sync.Mutex // guards the next
+	conns            int        // connections made
 }
 
 const base = "http://server/pusher/app/app-key/123/abcdefgh/"
@@ -110,6 +112,7 @@ func newRig(t testing.TB, change func(*hub.App, *fallback.Options)) (r *rig, sto
 		return listener.dial()
 	}}
 	r.client = &http.Client{Transport: carrier}
+	r.listener, r.closeConnections = listener, func() { _ = web.Close() }
 	return r, func() {
 		r.over.Close()
 		_ = web.Close()

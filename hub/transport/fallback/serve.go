@@ -20,8 +20,10 @@ type Gate struct {
 //	200  frames: a refusal, too, is a close frame behind an open frame
 //	204  the messages have been handled, or the answer to a preflight
 //	400  the body is no JSON array of strings; nothing of it has been handled
+//	403  a request that claims in vain to be forwarded by another node
 //	404  messages for a session that is not known
 //	405  another method
+//	410  a request that another node has forwarded, for a session that is not known
 //	413  a message is too large, and the session ends with 1009
 //	429  the address opens too many sessions
 //	503  the messages have not been handled, and the session ends
@@ -42,20 +44,43 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, route Route, g
 		return
 	}
 	noStore(w.Header())
+	if r.Header.Get(forwardHeader) != "" && !t.verify(r) {
+		http.Error(w, "Not forwarded by a node", http.StatusForbidden)
+		return
+	}
 	switch route.Kind {
 	case Info:
 		info(w)
 		return
 	case Sending:
-		s := t.find(route)
-		if s == nil || !s.heard() {
-			http.Error(w, "The session is not known", http.StatusNotFound)
-			return
-		}
-		s.send(w, r, gate)
+		t.send(w, r, route, gate)
 		return
 	}
 	t.receive(w, r, route, gate)
+}
+
+// send serves a request with messages.
+func (t *Transport) send(w http.ResponseWriter, r *http.Request, route Route, gate Gate) {
+	s := t.find(route)
+	if s == nil && t.mayForward(r) {
+		if owner := t.owner(r.Context(), route); owner != "" {
+			t.forward(w, r, route, owner)
+			return
+		}
+	}
+	if s == nil || !s.heard() {
+		unknown(w)
+		return
+	}
+	s.send(w, r, gate)
+}
+
+func unknown(w http.ResponseWriter) { http.Error(w, "The session is not known", http.StatusNotFound) }
+
+// mayForward says whether a request came from a client: what came from another
+// node goes nowhere else, so that no request runs in a circle.
+func (t *Transport) mayForward(r *http.Request) bool {
+	return t.peers != nil && r.Header.Get(forwardHeader) == ""
 }
 
 // receive serves a request that brings messages. The first one opens the session.
@@ -77,7 +102,18 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 	for {
 		s := t.find(route)
 		if s == nil {
+			switch {
+			case t.mayForward(r):
+				if owner := t.claim(r.Context(), route); owner != "" {
+					t.forward(w, r, route, owner)
+					return
+				}
+			case t.peers != nil:
+				w.WriteHeader(http.StatusGone)
+				return
+			}
 			if !gate.Allow() {
+				t.release(route)
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, "Too many connections from this address, try again in a moment", http.StatusTooManyRequests)
 				return
@@ -86,6 +122,7 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 			if route.Key != "" {
 				var refusal error
 				if app, refusal = gate.App(route.Key, r.URL.Query().Get("protocol")); refusal != nil {
+					t.release(route)
 					t.refuse(w, route.Kind, refusal)
 					return
 				}
@@ -95,5 +132,12 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 		if s.serve(w, r, route.Kind) {
 			return
 		}
+	}
+}
+
+// release gives up a session that was claimed and is not opened.
+func (t *Transport) release(route Route) {
+	if t.peers != nil {
+		t.peers.Release(route.id())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,12 @@ type Options struct {
 	// QueuedElsewhere is how many bytes of NodeQueueBytes other transports use;
 	// nil = none.
 	QueuedElsewhere func() int64
+
+	// Peers lead requests to the nodes that have their sessions; nil = there is
+	// this node only, or a balancer leads them. PeerTransport makes the requests
+	// to other nodes; nil = http.DefaultTransport.
+	Peers         Peers
+	PeerTransport http.RoundTripper
 }
 
 // Transport holds the sessions. Its methods may be called from any goroutine.
@@ -29,6 +36,9 @@ type Transport struct {
 	hub    *hub.Hub
 	log    *slog.Logger
 	limits limits
+
+	peers         Peers
+	peerTransport http.RoundTripper
 
 	receivers atomic.Int64 // requests that bring messages
 	streaming atomic.Int64 // sessions that began with one that streams
@@ -42,6 +52,7 @@ type Transport struct {
 // New returns a Transport for a running hub; Close ends it.
 func New(o Options) *Transport {
 	t := &Transport{hub: o.Hub, log: o.Log, sessions: make(map[string]*session)}
+	t.peers, t.peerTransport = o.Peers, o.PeerTransport
 	t.limits.perConn, t.limits.node, t.limits.elsewhere = o.QueueBytes, o.NodeQueueBytes, o.QueuedElsewhere
 	if t.limits.perConn <= 0 {
 		t.limits.perConn = 1 << 20
@@ -138,6 +149,7 @@ func (t *Transport) forget(s *session) {
 	delete(t.sessions, s.route.id())
 	t.mu.Unlock()
 	t.count(s).Add(-1)
+	t.release(s.route)
 }
 
 func (t *Transport) count(s *session) *atomic.Int64 {

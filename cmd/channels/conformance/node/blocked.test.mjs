@@ -58,3 +58,23 @@ for (const [name, secure, within] of [['plain', false, 8000], ['TLS', true, 5000
     });
   }
 }
+
+// A proxy that blocks WebSockets and compresses answers, which holds them back until
+// they end: pusher-js notices, 4 s after it has begun to stream, and polls.
+test('default settings, behind a proxy that holds answers back', async (t) => {
+  const port = await startNginx(t, {
+    locations: `location /app/ { return 403; }
+      location / { proxy_pass http://${settings.host}:${settings.port}; proxy_http_version 1.1; proxy_set_header Connection "";
+        proxy_ignore_headers X-Accel-Buffering; gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0; }`,
+  });
+  const api = rest();
+  const page = await open(t);
+  const began = Date.now();
+  await connect(page, { port, transports: null });
+  const took = Date.now() - began;
+  assert.ok(took < 14_000, `connected after ${took} ms`);
+  assert.equal(await page.evaluate(() => kit.transport()), 'xhr_polling');
+  await join(page, 'web-held');
+  await api.trigger('web-held', 'my-event', { n: 1 });
+  assert.deepEqual(await next(page, 'web-held'), { event: 'my-event', data: { n: 1 } });
+});

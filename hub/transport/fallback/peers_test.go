@@ -1,0 +1,197 @@
+package fallback_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"channels/hub"
+	"channels/hub/transport/fallback"
+	"channels/protocol"
+)
+
+// cluster calls test with two nodes that share a bus and forward to each other.
+func cluster(t *testing.T, test func(t *testing.T, a, b *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		exchange := fallback.NewExchange([]byte("key of the nodes"))
+		var nodes [2]*rig
+		var between [2]*http.Transport
+		for i := range nodes {
+			between[i] = &http.Transport{DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
+				if strings.HasPrefix(addr, "a") {
+					return nodes[0].listener.dial()
+				}
+				return nodes[1].listener.dial()
+			}}
+			r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
+				o.Peers, o.PeerTransport = exchange.Join("http://"+string(rune('a'+i))), between[i]
+			})
+			nodes[i] = r
+			defer synctest.Wait()
+			defer time.Sleep(time.Second) // the HTTP server waits before it closes some connections
+			defer stop()
+			defer between[i].CloseIdleConnections()
+		}
+		test(t, nodes[0], nodes[1])
+	})
+}
+
+// TestForwarding has a stream at one node, and messages sent to the other one.
+func TestForwarding(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		s, _ := a.open(base + "xhr_streaming" + query)
+		for i := range 3 {
+			b.say(base, subscribeTo(fmt.Sprint("news-", i)))
+			s.expectEvent("pusher_internal:subscription_succeeded")
+		}
+		if n := b.over.Sessions(); n != 0 {
+			t.Errorf("the other node has %d sessions", n)
+		}
+		time.Sleep(2 * time.Second)
+		s.close()
+	})
+}
+
+// TestForwardedStream has the stream at the other node, for longer than a request
+// may take, and is aborted there.
+func TestForwardedStream(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		a.openPoll(base)
+		s := b.stream(base + "xhr_streaming" + query)
+		s.expectPrelude()
+		if got := s.res.Header.Values("Access-Control-Allow-Origin"); len(got) != 1 {
+			t.Errorf("Access-Control-Allow-Origin: got %q", got)
+		}
+		for range 8 {
+			s.expect("h")
+			a.say(base)
+		}
+		a.say(base, subscribeTo("news"))
+		s.expectEvent("pusher_internal:subscription_succeeded")
+		a.trigger("news", "hello", "1")
+		s.expectEvent("hello")
+		s.close()
+		time.Sleep(1100 * time.Millisecond)
+		a.expectEnds(disconnected, 1)
+	})
+}
+
+// TestPollsInTurn goes from node to node with every request.
+func TestPollsInTurn(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		a.openPoll(base)
+		b.say(base, subscribeTo("news"))
+		b.poll(base + "xhr" + query)
+		const events = 500
+		go func() {
+			for i := range events {
+				a.trigger("news", fmt.Sprint("event-", i), "x")
+				if i%7 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}()
+		next := 0
+		for turn := 0; next < events; turn++ {
+			node := a
+			if turn%2 == 0 {
+				node = b
+			}
+			for _, line := range node.poll(base + "xhr" + query) {
+				if got, want := eventOf(t, line).Event, fmt.Sprint("event-", next); got != want {
+					t.Fatalf("got %s, want %s", got, want)
+				}
+				next++
+			}
+		}
+	})
+}
+
+func TestOwnerIsGone(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		a.openPoll(base)
+		_ = a.listener.Close()
+		a.closeConnections()
+		if got := b.poll(base + "xhr" + query); len(got) != 1 || got[0] != `c[4200,"Generic reconnect immediately"]` {
+			t.Errorf("got %q, want a close frame", got)
+		}
+		if status, _ := b.post(base+"xhr_send", `[]`); status != http.StatusNotFound {
+			t.Errorf("send: got %d, want 404", status)
+		}
+	})
+}
+
+func TestOwnerDiesWhileStreaming(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		a.openPoll(base)
+		s := b.stream(base + "xhr_streaming" + query)
+		s.expectPrelude()
+		s.expect("h")
+		a.closeConnections()
+		s.expect(`c[4200,"Generic reconnect immediately"]`)
+		s.expectEnd()
+	})
+}
+
+// TestOwnerHasLostIt has an owner that does not know what the nodes say it owns.
+func TestOwnerHasLostIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exchange := fallback.NewExchange([]byte("key"))
+		var r *rig
+		own := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return r.listener.dial() }}
+		r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
+			o.Peers, o.PeerTransport = exchange.Join("http://self"), own
+		})
+		defer synctest.Wait()
+		defer stop()
+		defer own.CloseIdleConnections()
+		// This node by another address, as after a change of its settings: a circle.
+		if _, err := exchange.Join("http://former").Claim(t.Context(), "app-key/123/abcdefgh"); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.poll(base + "xhr" + query); len(got) != 1 || got[0] != `c[4200,"Generic reconnect immediately"]` {
+			t.Errorf("got %q, want a close frame", got)
+		}
+		if status, _ := r.post(base+"xhr_send", `[]`); status != http.StatusNotFound {
+			t.Errorf("send: got %d, want 404", status)
+		}
+	})
+}
+
+func TestForgedForwarding(t *testing.T) {
+	cluster(t, func(t *testing.T, a, _ *rig) {
+		a.openPoll(base)
+		for _, header := range []string{"x", "1 2", fmt.Sprint(time.Now().Unix(), " 00"), fmt.Sprint(time.Now().Unix(), " ", strings.Repeat("00", 32)), "9223372036854775807 00"} {
+			req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, base+"xhr_send", strings.NewReader("[]"))
+			req.Header.Set("Channels-Forwarded", header)
+			res, err := a.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusForbidden {
+				t.Errorf("%s: got %s, want 403", header, res.Status)
+			}
+		}
+	})
+}
+
+// TestRefusedIsNotOwned requires that a client that was refused at one node may
+// connect to the other.
+func TestRefusedIsNotOwned(t *testing.T) {
+	cluster(t, func(t *testing.T, a, b *rig) {
+		a.refuse = protocol.OverCapacity()
+		a.poll(base + "xhr" + query)
+		if lines := b.poll(base + "xhr" + query); lines[0] != "o" || b.over.Sessions() != 1 {
+			t.Errorf("got %q", lines)
+		}
+	})
+}
