@@ -18,7 +18,7 @@ const (
 	// more events than they can take.
 	majorityPatience = 5 * time.Second
 	// fullPatience is how long a client may be over its bound in any case.
-	fullPatience = time.Minute
+	fullPatience = 5 * time.Minute
 	// minority is the share of a channel's subscribers below which they are few.
 	minority = 16
 

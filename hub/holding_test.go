@@ -323,6 +323,49 @@ func TestAHeldChannelKeepsItsOrder(t *testing.T) {
 	})
 }
 
+// TestOneAfterTheOtherHoldsNothingUp has a new client fall behind before the last
+// one is closed, again and again. The channel goes on all the same.
+func TestOneAfterTheOtherHoldsNothingUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, clients := held(t, 40)
+		fallBehind := func() {
+			c := r.connect()
+			c.subscribe("news")
+			r.settle()
+			c.set(hub.Full)
+			c.say(`{"event":"pusher:ping"}`)
+			r.settle()
+		}
+		fallBehind()
+		const events = 50
+		for i := range events {
+			r.trigger("news", fmt.Sprint(i))
+			time.Sleep(400 * time.Millisecond)
+			r.settle()
+			fallBehind()
+		}
+		if got := len(clients[0].take()); got < events/2 {
+			t.Errorf("a client that reads got %d of %d events", got, events)
+		}
+	})
+}
+
+// TestAClientIsNotFullForEver: one that is over its bound, and holds up nobody, is
+// closed after five minutes.
+func TestAClientIsNotFullForEver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, clients := held(t, 10)
+		r.fill(clients[0], "last")
+		for range 4 {
+			time.Sleep(time.Minute)
+			clients[0].conn.Touch()
+			clients[0].expectOpen()
+		}
+		time.Sleep(61 * time.Second)
+		clients[0].expectClosed(protocol.CodeOverCapacity)
+	})
+}
+
 // TestAPauseOfTheServerCostsNoPatience has the worker held up for longer than it
 // waits for anybody: clients can do nothing about that.
 func TestAPauseOfTheServerCostsNoPatience(t *testing.T) {

@@ -110,6 +110,44 @@ func TestALateWorkerHoldsPublishersBack(t *testing.T) {
 	})
 }
 
+// TestALateWorkerIsNotTheOtherAppsFault: an app whose events stand behind those of
+// another one is not refused, though it has more waiting than a late worker allows.
+func TestALateWorkerIsNotTheOtherAppsFault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, other := twoApps(t, oneWorker)
+		for _, app := range []*hub.App{r.app, other} {
+			c := &client{t: t}
+			conn, err := r.hub.Connect(app, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.conn = conn
+			c.subscribe("news")
+		}
+		r.settle()
+		release := r.stall()
+		for range 3000 {
+			if err := r.triggerBig("news", "flood", 1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		for i := range 100 {
+			err := r.hub.Trigger(t.Context(), other, hub.Event{
+				Name: "hello", Channels: []string{"news"}, Data: []byte(`"` + strings.Repeat("x", 5000) + `"`),
+			})
+			if err != nil {
+				t.Fatalf("event %d of the other app: %v", i, err)
+			}
+		}
+		if err := r.triggerBig("news", "flood", 1000); !errors.Is(err, hub.ErrOverloaded) {
+			t.Errorf("the app with the backlog: got %v, want ErrOverloaded", err)
+		}
+		release()
+		r.settle()
+	})
+}
+
 // TestPatienceIsOneDeadline has eight workers come free one after the other.
 func TestPatienceIsOneDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -612,3 +612,15 @@ func BenchmarkFrameReader(b *testing.B) {
 		})
 	}
 }
+
+// TestEndedReader ignores what comes after End, also in the middle of a message.
+func TestEndedReader(t *testing.T) {
+	r := protocol.NewFrameReader(1<<20, false)
+	if ev, _ := r.Next([]byte{0x01, 0x81, 0, 0, 0, 0, 'x'}); ev.Kind != protocol.FrameMore || !r.Pending() {
+		t.Fatalf("a fragment: %+v", ev)
+	}
+	r.End()
+	if ev, rest := r.Next([]byte{0x89, 0x80, 0, 0, 0, 0}); ev.Kind != protocol.FrameMore || len(rest) != 0 || r.Pending() {
+		t.Errorf("after the end: %+v, %d bytes left, pending %v", ev, len(rest), r.Pending())
+	}
+}

@@ -172,3 +172,30 @@ func TestSocketsOutliveTimeouts(t *testing.T) {
 		})
 	}
 }
+
+// TestBodiesThatNobodyReadsKeepNoPlace fills the places of connections with a
+// request by bodies that never come. The next request is answered all the same.
+func TestBodiesThatNobodyReadsKeepNoPlace(t *testing.T) {
+	const places = 8
+	r := newRig(t, nil, func(o *options) { o.server.MaxRequestConnections = places })
+	for range places {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	began := time.Now()
+	res, err := client.Get("http://" + r.addr + "/y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if took := time.Since(began); took > 15*time.Second { // net/http alone waits for thirty
+		t.Errorf("answered after %v", took)
+	}
+}

@@ -337,8 +337,7 @@ func TestUnsignedBodyThatStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			besideBystander(t, func(t *testing.T, s *server) {
-				conn := dialTCP(t, s)
-				_ = conn.SetDeadline(time.Now().Add(patience))
+				conn := dialStream(t, s)
 				go func() { // an error says that the server has hung up, which is fine
 					_, _ = fmt.Fprintf(conn, "POST %s?auth_key=%s HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", eventsPath, appKey, tt.head)
 					_, _ = conn.Write(bytes.Repeat([]byte("x"), tt.sent))

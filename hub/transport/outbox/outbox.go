@@ -132,7 +132,7 @@ func (o *Outbox) SendPongs(pongs []byte, newest int, to Sink) error {
 const pongsBound = 4 << 10
 
 func (o *Outbox) holdsPongs() bool {
-	return o.queue != nil && !o.queue.fresh && o.queue.cost > pongsBound
+	return o.overBound() || o.queue != nil && !o.queue.fresh && o.queue.cost > pongsBound
 }
 
 // Close drops what waits, but for a frame that has begun, and makes last the end
