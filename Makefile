@@ -39,8 +39,12 @@ test: deps ## install what the tests need, and run them all
 test-all: test lint ## the tests, the linters and five minutes of fuzzing for each decoder
 	$(MAKE) fuzz FUZZTIME=5m
 
-audit: need-go ## join, leave, publish and kill at random over Redis for AUDIT (1h), against a model
-	$(GO) test -race -run TestAudit -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
+audit: need-go ## join, leave, publish and make trouble at random over Redis for AUDIT (1h), against a model; and 150 nodes
+	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 100 -scale 20s
+	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 150 -scale 20s
+	$(GO) test -run TestMassLeaveAndJoin -v -count 1 -timeout 0 ./hub/redisbus -crowd 400000
+	$(GO) test -race -run 'TestAudit$$' -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
+	$(GO) test -race -run TestAuditCluster -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
 
 deps: need-go ## install what the tests need
 	@scripts/deps
