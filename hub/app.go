@@ -43,8 +43,13 @@ type App struct {
 	MaxPresenceMembers       int      // distinct users of a presence channel
 	MaxPresenceMemberBytes   int      // channel_data of one member, in bytes
 	ClientEventsPerSecond    int      // per connection; 0 = no limit
-	CommandsPerSecond        int      // per connection, all messages of the client; 0 = no limit
 	EventsPerSecond          int      // published over REST; 0 = no limit
+
+	// CommandsPerSecond is how many messages of a client are handled, client
+	// events among them; 0 = no limit. What a client subscribes to after a
+	// reconnect passes at once. One that sends more is read more slowly, and loses
+	// nothing.
+	CommandsPerSecond int
 
 	// CompressionMin is the size in bytes from which an event is compressed for
 	// the clients that can read that; 0 = never.

@@ -1,5 +1,7 @@
 package hub
 
+import "channels/protocol"
+
 // frames are those of a run, once as they are and once for the sockets that read
 // compressed ones.
 type frames struct {
@@ -178,6 +180,6 @@ func (w *worker) keepEarly(sub *subscription, it *item) {
 	w.hub.ledger.charge(c.usage, earlyCost)
 	if p.earlyBytes > w.hub.maxHeld {
 		// Not at once: the caller walks over the list that closing changes.
-		w.post(&closing{ofConn{c}, overCapacity, SlowConsumer})
+		w.post(&closing{ofConn{c}, protocol.OverCapacity(), SlowConsumer})
 	}
 }

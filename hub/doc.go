@@ -8,7 +8,14 @@
 // Memory implements both for a single node.
 //
 // Every connection belongs for life to one worker, a goroutine that owns the
-// connection's subscriptions and the subscriber lists that it stands in, so
-// the path of an event takes no lock around them. See docs/architecture.md for
-// the walks of a publish, a subscribe and a client's frame.
+// connection's subscriptions and the subscriber lists that it is in, so the path
+// of an event takes no lock around them.
+//
+// Everything that holds bytes until they are delivered is counted, for the node
+// and for each app (ledger), and worked off in bounded pieces (worker). A channel
+// waits for subscribers that are behind but read (hold), so that publishers reach
+// their bound before such a client is closed.
+//
+// See docs/architecture.md for the walks of a publish, a subscribe and a client's
+// frame.
 package hub

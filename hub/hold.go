@@ -32,7 +32,7 @@ type hold struct {
 	blockers int           // subscribers that are over a bound
 	queue    queue         // messages that wait
 	since    time.Duration // when they began to
-	ready    bool          // stands in behind.ready
+	ready    bool          // is in behind.ready
 }
 
 // behind are a worker's connections that are over a bound, and what can go on
@@ -44,16 +44,13 @@ type behind struct {
 	timer  *time.Timer   // for poll
 }
 
-// overCapacity closes slow consumers, and where the backend does not answer.
-var overCapacity = protocol.OverCapacity()
-
 // fellBehind acts on a socket that is over a bound.
 func (w *worker) fellBehind(c *Conn, backlog Backlog) {
 	if c.closed {
 		return
 	}
 	if backlog == Stuck {
-		w.close(c, overCapacity, SlowConsumer)
+		w.close(c, protocol.OverCapacity(), SlowConsumer)
 		return
 	}
 	if c.full.Load() {
@@ -153,10 +150,14 @@ func (w *worker) settleHold(h *hold) {
 
 // abandon gives up the messages of a hold whose last subscriber has left.
 func (w *worker) abandon(h *hold) {
+	held := 0
 	for it := h.queue.front(); it != nil; it = h.queue.front() {
-		w.pop(&h.queue)
+		held += it.cost
+		h.queue.pop()
 	}
-	w.refund()
+	if held > 0 {
+		w.release(h.channel.usage, held)
+	}
 }
 
 // poll looks at the connections that are behind.
@@ -169,7 +170,7 @@ func (w *worker) poll() {
 		case Clear:
 			w.caughtUp(c)
 		case Stuck:
-			w.close(c, overCapacity, SlowConsumer)
+			w.close(c, protocol.OverCapacity(), SlowConsumer)
 		case Full:
 			w.behind.conns = append(w.behind.conns, c)
 		}
@@ -196,7 +197,7 @@ func (w *worker) judge(now time.Duration) {
 		switch {
 		case c.closed:
 		case now-c.fullSince >= minorityPatience && w.triesPatience(c, now):
-			w.close(c, overCapacity, SlowConsumer)
+			w.close(c, protocol.OverCapacity(), SlowConsumer)
 		default:
 			w.behind.conns = append(w.behind.conns, c)
 		}

@@ -165,15 +165,17 @@ func TestAPauseOfAWorkerClosesNobody(t *testing.T) {
 		}
 		time.Sleep(25 * time.Millisecond)
 		release()
-		time.Sleep(2 * time.Second)
+		time.Sleep(300 * time.Millisecond)
 		for i, k := range readers {
 			if k.isClosed() {
 				t.Fatalf("reader %d was closed", i)
 			}
 			checkNumbered(t, k.take(), 600)
+			k.mu.Lock()
 			if k.most > 256 {
 				t.Errorf("reader %d got %d frames at once", i, k.most)
 			}
+			k.mu.Unlock()
 		}
 		if held := r.hub.Stats().MailboxBytes; held != 0 {
 			t.Errorf("%d bytes are still held", held)
@@ -500,6 +502,68 @@ func TestTheLastSubscriberOfAHeldChannelLeaves(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestASubscriptionOfOneWhoIsBehind is acknowledged while its connection is over a
+// bound: from then on it holds up its channel like any other.
+func TestASubscriptionOfOneWhoIsBehind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, g := gated(t)
+		full, other := r.connect(), r.connect()
+		full.subscribe("news")
+		full.expect(acknowledged)
+		other.subscribe("olds")
+		other.expect(acknowledged)
+		g.hold(true)
+		full.subscribe("olds")
+		r.settle()
+		r.fill(full, "first")
+		g.hold(false)
+		full.expect("first", acknowledged)
+		r.trigger("olds", "held")
+		full.expect()
+		full.set(hub.Clear)
+		time.Sleep(10 * time.Millisecond)
+		full.expect("held")
+		full.unsubscribe("olds")
+		full.unsubscribe("news")
+		r.settle()
+		if held := r.hub.Stats().MailboxBytes; held != 0 {
+			t.Errorf("%d bytes are still held", held)
+		}
+	})
+}
+
+// TestLeavingAHeldChannel has an unsubscribe lie in the mailbox while the channel
+// comes to be held.
+func TestLeavingAHeldChannel(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, clients := held(t, 2)
+		leaver, other := clients[0], clients[1]
+		release := r.stall()
+		for i := range 2 {
+			if err := r.triggerBig("news", fmt.Sprint(i), 70_000); err != nil { // a piece each
+				t.Fatal(err)
+			}
+		}
+		leaver.unsubscribe("news")
+		leaver.set(hub.Full)
+		release()
+		leaver.expect("0")
+		other.expect("0", "1")
+		leaver.set(hub.Clear)
+		time.Sleep(10 * time.Millisecond)
+		leaver.expect()
+		r.trigger("news", "2")
+		other.expect("2")
+		leaver.subscribe("news")
+		leaver.expect(acknowledged)
+		r.trigger("news", "3")
+		leaver.expect("3")
+		if held := r.hub.Stats().MailboxBytes; held != 0 {
+			t.Errorf("%d bytes are still held", held)
+		}
+	})
 }
 
 func TestAClientThatIsBehindIsNotRead(t *testing.T) {

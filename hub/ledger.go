@@ -33,11 +33,17 @@ func (l *ledger) charge(u *usage, n int) {
 	u.held.Add(int64(n))
 }
 
-// release gives back what was charged.
+// release gives back what was charged, and lets publishers in that wait for it.
 func (l *ledger) release(u *usage, n int) {
-	l.total.Add(int64(-n))
-	u.held.Add(int64(-n))
+	total, held := l.total.Add(int64(-n)), u.held.Add(int64(-n))
+	if low(total, l.bound) || low(held, l.share) {
+		l.publishers.wake()
+	}
 }
+
+// low says whether so much room has come free under a bound that it is worth
+// waking those who wait: woken for each message, they would make batches of one.
+func low(held, bound int64) bool { return held <= bound-bound/4 }
 
 // admits says whether the app may add something.
 func (l *ledger) admits(u *usage) bool {
@@ -63,6 +69,9 @@ func (l *ledger) await(ctx context.Context, ok func() bool) error {
 		select {
 		case <-room:
 		case <-ctx.Done():
+			if ok() {
+				return nil
+			}
 			return ctx.Err()
 		}
 	}

@@ -140,7 +140,7 @@ func TestATinyBound(t *testing.T) {
 func TestStrangersCannotFillTheMailbox(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const bound = 1 << 20
-		r := newRig(t, func(a *hub.App) { a.CommandsPerSecond = 0 }, oneWorker, func(o *hub.Options) { o.MailboxBytes = bound })
+		r := newRig(t, func(a *hub.App) { a.ClientEventsPerSecond, a.CommandsPerSecond = 0, 0 }, oneWorker, func(o *hub.Options) { o.MailboxBytes = bound })
 		c := r.connect()
 		release := r.stall()
 		event := fmt.Appendf(nil, `{"event":"client-x","channel":"private-x","data":"%s"}`, strings.Repeat("x", 10240))

@@ -108,6 +108,9 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 // the mailbox's, or that of a hold.
 func (w *worker) workOff(q *queue, of *hold) {
 	for it := q.front(); it != nil && !w.piece.full(); it = q.front() {
+		if of != nil && of.blockers > 0 {
+			break
+		}
 		if it.cmd == nil {
 			w.deliverFront(q, of)
 			continue
@@ -137,20 +140,19 @@ func (w *worker) pop(q *queue) {
 
 // refund gives back what the piece's items have held.
 func (w *worker) refund() {
-	p := &w.piece
-	if p.held == 0 {
-		return
+	if p := &w.piece; p.held > 0 {
+		w.release(p.account, p.held)
+		p.held = 0
 	}
+}
+
+// release gives back what items have held.
+func (w *worker) release(u *usage, n int) {
 	l := w.hub.ledger
-	w.mailbox.held.Add(int64(-p.held))
-	l.release(p.account, p.held)
-	if l.admits(p.account) {
-		l.publishers.wake()
-	}
-	if l.admitsCommand(p.account, w.mailbox) {
+	l.release(u, n)
+	if low(w.mailbox.held.Add(int64(-n)), l.perWorker) || l.admits(u) {
 		w.mailbox.room.wake()
 	}
-	p.held = 0
 }
 
 // report says how long the piece's messages took.
@@ -186,6 +188,9 @@ func (w *worker) reply(c *Conn, frame []byte) {
 	}
 }
 
+// keptFrames is how long a list of frames may have become and be lent again.
+const keptFrames = 2 * pieceItems
+
 func (w *worker) flush() {
 	for i, c := range w.dirty {
 		w.dirty[i] = nil
@@ -208,7 +213,7 @@ func (w *worker) flushConn(c *Conn) {
 		w.count(c.usage, len(list), bytes)
 		w.sendTo(c, list)
 	}
-	if cap(list) <= pieceItems {
+	if cap(list) <= keptFrames {
 		clear(list)
 		w.spare = append(w.spare, list[:0])
 	}
