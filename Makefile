@@ -25,11 +25,11 @@ test: deps ## install what the tests need, and run them all
 	@scripts/section "vet"
 	$(GO) vet -tags conformance,autobahn ./...
 	@scripts/section "tests of the packages"
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 25m ./...
 	@scripts/section "conformance: the built server and real clients"
-	$(GO) test -race -tags conformance -timeout 20m -count 1 ./cmd/channels/conformance/...
+	$(GO) test -race -tags conformance -timeout 30m -count 1 ./cmd/channels/conformance/...
 	@scripts/section "the same, with a goroutine for each socket"
-	GOFLAGS='$(GOFLAGS) -tags=goroutinereaders' $(GO) test -race -tags conformance,goroutinereaders -timeout 20m -count 1 ./cmd/channels/conformance/...
+	GOFLAGS='$(GOFLAGS) -tags=goroutinereaders' $(GO) test -race -tags conformance,goroutinereaders -timeout 30m -count 1 ./cmd/channels/conformance/...
 	@scripts/section "pusher-js's own integration suite, in Chromium and in Node"
 	@scripts/pusher-js
 	@scripts/section "the chat's pages"
@@ -44,8 +44,12 @@ test-all: test lint autobahn ## the tests, the linters, Autobahn's suite, and fi
 autobahn: need-go ## run Autobahn's suite for RFC 6455 and compression; needs Python 2.7
 	@scripts/autobahn $(CASES)
 
-audit: need-go ## join, leave, publish and kill at random over Redis for AUDIT (1h), against a model
-	$(GO) test -race -run TestAudit -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
+audit: need-go ## join, leave, publish and make trouble at random over Redis for AUDIT (1h), against a model; and 150 nodes
+	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 100 -scale 20s
+	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 150 -scale 20s
+	$(GO) test -run TestMassLeaveAndJoin -v -count 1 -timeout 0 ./hub/redisbus -crowd 400000
+	$(GO) test -race -run 'TestAudit$$' -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
+	$(GO) test -race -run TestAuditCluster -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
 
 deps: need-go ## install what the tests need
 	@scripts/deps

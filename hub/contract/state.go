@@ -34,6 +34,7 @@ func State(t *testing.T, open Open) {
 		"the cache outlives the subscribers":      stateCacheOutlives,
 		"a stranger's leave is harmless":          stateForeignLeave,
 		"concurrent joins announce everyone once": stateConcurrent,
+		"what comes after a join comes on top":    stateOrdersOverNodes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -451,6 +452,42 @@ func stateRevokes(t *testing.T, nodes []Node) {
 	for _, n := range []Node{first, last} {
 		if err := signIn(n, "alice", after); err != nil {
 			t.Errorf("a connection of after: %v", err)
+		}
+	}
+}
+
+// stateOrdersOverNodes: what any node publishes after a join was answered has a
+// higher number than the answer, for the first subscriber of a node and the next.
+func stateOrdersOverNodes(t *testing.T, nodes []Node) {
+	at := last(nodes)
+	for _, channel := range []string{"plain", "cache-plain", "presence-a"} {
+		to := topic(channel)
+		r := follow(t, at, to)
+		for i := range 3 {
+			j := hub.Join{Topic: to, Subscribers: i + 1}
+			if protocol.KindOf(channel).IsPresence() {
+				j.Member = &protocol.Member{ID: numbered("u", i), Info: []byte(`{}`)}
+			}
+			joined := mustJoin(t, at, j)
+			if j.Member != nil && len(joined.Members) != i+1 {
+				t.Errorf("%s: %d members, want %d", channel, len(joined.Members), i+1)
+			}
+			publish(t, nodes[0], event(to, numbered("after", i)))
+			var all []hub.Message
+			eventually(t, func() error {
+				if all = r.all(); len(all) == 0 || name(t, all[len(all)-1].Frame) != numbered("after", i) {
+					return errors.New("an event that was published after a join has not come")
+				}
+				return nil
+			})
+			if after := all[len(all)-1]; after.Seq <= joined.Seq {
+				t.Errorf("%s: number %d comes after an answer at %d", to.Channel, after.Seq, joined.Seq)
+			}
+			for _, m := range all {
+				if m.Signal == hub.Entered && m.User == numbered("u", i) && m.Seq > joined.Seq {
+					t.Errorf("%s: %s is told of himself", to.Channel, m.User)
+				}
+			}
 		}
 	}
 }

@@ -41,7 +41,10 @@ func scaled(t *testing.T, count int, idle bool) float64 {
 		if nodes[i], err = redisbus.Open(context.Background(), redisbus.Options{Config: config}); err != nil {
 			t.Fatal(err)
 		}
-		occupy(t, nodes[i], fmt.Sprintf("c%d", i), 1, new(deaf))
+	}
+	// As many channels whatever the number of nodes, each on one of them.
+	for i := range *scaleNodes {
+		occupy(t, nodes[i%count], fmt.Sprintf("c%d", i), 1, new(deaf))
 	}
 	defer func() {
 		for _, b := range nodes {
@@ -63,7 +66,7 @@ func scaled(t *testing.T, count int, idle bool) float64 {
 		publishers.Go(func() {
 			b := nodes[w%min(8, count)]
 			for k := w; time.Now().Before(end); k++ {
-				if publish(nodeOf(b), hub.Topic{App: "1", Channel: fmt.Sprintf("c%d-0", k*7%count)}, "x") == nil {
+				if publish(nodeOf(b), hub.Topic{App: "1", Channel: fmt.Sprintf("c%d-0", k*7%*scaleNodes)}, "x") == nil {
 					taken.Add(1)
 				} else {
 					failed.Add(1)
