@@ -17,6 +17,8 @@ const (
 	// majorityPatience is how long many may, who are behind since the channel has
 	// more events than they can take.
 	majorityPatience = 5 * time.Second
+	// fullPatience is how long a client may be over its bound in any case.
+	fullPatience = time.Minute
 	// minority is the share of a channel's subscribers below which they are few.
 	minority = 16
 
@@ -204,12 +206,13 @@ func (w *worker) takeBehind() []*Conn {
 	return list
 }
 
-// judge closes those who have held up others for longer than anybody may.
+// judge closes those who have held up others for longer than anybody may, and
+// those who have been over their bound for too long by themselves.
 func (w *worker) judge(now time.Duration) {
 	for _, c := range w.takeBehind() {
 		switch {
 		case c.closed:
-		case now-c.fullSince >= minorityPatience && w.triesPatience(c, now):
+		case now-c.fullSince >= fullPatience || w.triesPatience(c, now):
 			w.close(c, protocol.OverCapacity(), SlowConsumer)
 		default:
 			w.behind.conns = append(w.behind.conns, c)
@@ -217,18 +220,25 @@ func (w *worker) judge(now time.Duration) {
 	}
 }
 
-// triesPatience says whether a channel has waited too long for the connection.
+// triesPatience says whether a channel has waited too long for the connection and
+// those like it. The hold's age counts, not the connection's: else one after the
+// other could fall behind, and hold a channel up for ever.
 func (w *worker) triesPatience(c *Conn, now time.Duration) bool {
 	tries := false
 	c.subs.each(func(sub *subscription) {
 		to := sub.channel.local[w.index]
 		if h := to.hold; sub.stage != pending && h != nil && !h.queue.empty() {
-			patience := majorityPatience
-			if h.blockers*minority < len(to.conns)+len(to.joining) {
-				patience = minorityPatience
-			}
-			tries = tries || now-max(c.fullSince, h.since) >= patience
+			tries = tries || now-h.since >= w.patienceWith(h, to)
 		}
 	})
 	return tries
+}
+
+// patienceWith is how long a channel may be held.
+func (w *worker) patienceWith(h *hold, to *subscribers) time.Duration {
+	few := h.blockers*minority < len(to.conns)+len(to.joining)
+	if few || w.hub.busWaits.Load() > 0 { // the bus has messages for other channels too
+		return minorityPatience
+	}
+	return majorityPatience
 }

@@ -41,6 +41,7 @@ type Hub struct {
 	usage    map[*App]*usage
 	own      usage // what the hub itself holds
 	ledger   *ledger
+	busWaits atomic.Int32 // callers of WaitForRoom that wait
 	registry *registry
 	workers  []*worker
 	maxHeld  int
@@ -86,7 +87,9 @@ func New(o Options) *Hub {
 		})
 	}
 	for _, app := range h.byID {
-		h.usage[app] = &usage{app: app, sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
+		u := &usage{app: app, sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
+		h.usage[app] = u
+		h.ledger.accounts = append(h.ledger.accounts, u)
 	}
 	for _, w := range h.workers {
 		h.done.Go(func() { w.loop(running.Done(), sweepInterval(o.Apps)) })
@@ -178,6 +181,11 @@ func (h *Hub) Connections() int { return int(h.open.Load()) }
 // WaitForRoom returns once the workers can take more messages, or with ctx's
 // error. A bus that has messages to hand over calls it first.
 func (h *Hub) WaitForRoom(ctx context.Context) error {
+	if h.ledger.hasRoom() {
+		return nil
+	}
+	h.busWaits.Add(1)
+	defer h.busWaits.Add(-1)
 	return h.ledger.await(ctx, h.ledger.hasRoom)
 }
 

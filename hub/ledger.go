@@ -16,6 +16,7 @@ type ledger struct {
 	share     int64 // bytes of each app that are never refused
 	perWorker int64 // bytes of a mailbox up to which clients are read in any case
 
+	accounts   []*usage // of all apps; static
 	total      atomic.Int64
 	publishers waiters // for room
 
@@ -26,7 +27,7 @@ type ledger struct {
 // A backlog is also bounded by its age. Where many small events are published,
 // their bytes would take minutes to deliver, and publishing takes the processor
 // from delivering. So while a worker is late, publishers of an app that has
-// something waiting wait as well.
+// something waiting, and no less than half of what any other has, wait as well.
 const (
 	// lateAfter is how old what a worker works off may be.
 	lateAfter = 250 * time.Millisecond
@@ -81,7 +82,17 @@ func low(held, bound int64) bool { return held <= bound-bound/4 }
 // admits says whether the app may add something.
 func (l *ledger) admits(u *usage) bool {
 	held := u.held.Load()
-	return (l.hasRoom() || held < l.share) && (held < lateBytes || !l.late())
+	return (l.hasRoom() || held < l.share) && (held < lateBytes || !l.late() || !l.isHeavy(held))
+}
+
+// isHeavy says whether an app that holds so much is one of those whose events the
+// others wait behind: it holds half as much as the one with the most.
+func (l *ledger) isHeavy(held int64) bool {
+	most := int64(0)
+	for _, u := range l.accounts {
+		most = max(most, u.held.Load())
+	}
+	return 2*held >= most
 }
 
 // hasRoom says whether the node is below its bound.

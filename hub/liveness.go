@@ -51,6 +51,12 @@ func (w *worker) probe(c *Conn, now time.Duration) {
 		w.close(c, protocol.ConnectionUnauthorized(), Unauthorized)
 		return
 	}
+	if backlog := c.socket.Backlog(); backlog != Clear { // nothing may be sent to it any more
+		w.fellBehind(c, backlog)
+		if c.closed {
+			return
+		}
+	}
 	silent := now - time.Duration(c.seen.Load())
 	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
 	switch {

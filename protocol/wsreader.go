@@ -76,6 +76,9 @@ func (r *FrameReader) Next(in []byte) (ev FrameEvent, rest []byte) {
 	return FrameEvent{}, nil
 }
 
+// End has everything ignored that comes from now on.
+func (r *FrameReader) End() { r.ended, r.partial = true, nil }
+
 // frame reads one frame, or what there is of it.
 func (r *FrameReader) frame(in []byte) (FrameEvent, []byte) {
 	if r.partial == nil || !r.partial.begun {

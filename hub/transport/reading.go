@@ -174,6 +174,9 @@ func (s *session) consume(in []byte) bool {
 	for len(in) > 0 {
 		var ev protocol.FrameEvent
 		ev, in = s.frames.Next(in)
+		if s.timed && !s.frames.Pending() {
+			s.expect(false) // the next message has its own time
+		}
 		switch ev.Kind {
 		case protocol.FrameText, protocol.FrameBinary:
 			wait, text := s.message(ev)
@@ -193,9 +196,6 @@ func (s *session) consume(in []byte) bool {
 			s.closedByClient(ev.Code)
 		case protocol.FrameFault:
 			s.fault(ev)
-		}
-		if s.timed && !s.frames.Pending() {
-			s.expect(false) // the next message has its own time
 		}
 	}
 	s.sendPongs(pongs, newest)
@@ -228,6 +228,7 @@ func (s *session) message(ev protocol.FrameEvent) (wait <-chan struct{}, text []
 		s.fault(ev)
 		return nil, nil
 	case ev.Kind == protocol.FrameBinary:
+		s.frames.End() // what follows must not be answered a second time
 		s.client.Fail(protocol.BinaryFrame())
 		s.fail(protocol.CodeUnsupportedData, protocol.BinaryFrame().Message, hub.Unsupported)
 		return nil, nil
@@ -257,6 +258,7 @@ func (s *session) waitForRoom(wait <-chan struct{}, text []byte) {
 		case <-wait:
 		case <-time.After(time.Second): // the hub may have closed, as Receive then says
 		}
+		s.client.Touch() // it is we who do not read
 	}
 }
 

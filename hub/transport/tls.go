@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -39,6 +40,12 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 // turnBytes is how much ciphertext is read from one client before others have
 // their turn.
 const turnBytes = 64 << 10
+
+// mostHeld is how much ciphertext may wait for the kernel. It is a chunk, but for
+// what TLS answers by itself, which a client can ask for without end.
+const mostHeld = 4 * outbox.ChunkSize
+
+var errTooMuchHeld = errors.New("the client has TLS answer, and does not read the answers")
 
 // port is the connection under a tls.Conn. Until a line adopts it, its calls block,
 // as the HTTP server expects. After that they do not: a read answers errWouldBlock,
@@ -92,6 +99,9 @@ func (p *port) Read(b []byte) (int, error) {
 func (p *port) Write(b []byte) (int, error) {
 	if p.line == nil {
 		return p.Conn.Write(b)
+	}
+	if p.line.Pending() > mostHeld {
+		return 0, errTooMuchHeld
 	}
 	if p.line.held == nil {
 		p.line.held = heldBuffers.Get().(*[]byte)

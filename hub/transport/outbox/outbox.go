@@ -80,7 +80,7 @@ const (
 type queue struct {
 	begun  []byte    // the rest of a frame of which the client has a part, or the greeting
 	frames [][]byte  // whole, behind it
-	pong   []byte    // the newest pong, while the queue is over its bound
+	pong   []byte    // the newest pong, while others are left out
 	held   int       // bytes in the sink
 	cost   int       // of begun, frames and held, in bytes
 	since  time.Time // when the client took the last byte, or something began to wait
@@ -115,17 +115,24 @@ func (o *Outbox) Send(frames [][]byte, to Sink) error {
 }
 
 // SendPongs writes or queues pongs in one piece, the newest of which starts at
-// newest. While the queue is over its bound only the newest of all waits, so that
-// pings do not fill it.
+// newest. While more than a little waits only the newest of all does, which RFC
+// 6455 allows, so that pings do not fill the queue.
 func (o *Outbox) SendPongs(pongs []byte, newest int, to Sink) error {
 	if o.state != accepting {
 		return nil
 	}
-	if o.overBound() {
+	if o.holdsPongs() {
 		o.queue.pong = append(o.queue.pong[:0], pongs[newest:]...)
 		return nil
 	}
 	return o.put([][]byte{pongs}, to)
+}
+
+// pongsBound is how many bytes may wait before pongs are left out.
+const pongsBound = 4 << 10
+
+func (o *Outbox) holdsPongs() bool {
+	return o.queue != nil && !o.queue.fresh && o.queue.cost > pongsBound
 }
 
 // Close drops what waits, but for a frame that has begun, and makes last the end
@@ -280,7 +287,7 @@ func (o *Outbox) Advance(to Sink) error {
 	defer scratch.Put(buf)
 	for {
 		q := o.queue
-		if q.pong != nil && (!o.overBound() || len(q.begun)+len(q.frames) == 0) {
+		if q.pong != nil && (!o.holdsPongs() || len(q.begun)+len(q.frames) == 0) {
 			pong := q.pong
 			q.pong = nil
 			o.append([][]byte{pong})
