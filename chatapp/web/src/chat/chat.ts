@@ -301,7 +301,7 @@ export class Chat implements Listener {
     this.watch.clear();
     this.store.patch({ here: NOBODY });
     const member = room?.member ? room : null;
-    this.connection?.follow(member);
+    this.connection?.subscribe(member);
     this.judge();
     if (member) void this.catchUp.fetch(member.id, true);
   }
@@ -318,7 +318,7 @@ export class Chat implements Listener {
     this.core.changeRooms((rooms) => putChannel(rooms, room, channel));
     const { open } = this.store.get();
     if (open?.id !== room || !open.member) return;
-    this.connection?.follow({ ...open, channel }, Math.random() * Math.min(MOVE_LONGEST, this.core.size(room) * MOVE_EACH));
+    this.connection?.subscribe({ ...open, channel }, Math.random() * Math.min(MOVE_LONGEST, this.core.size(room) * MOVE_EACH));
   }
 
   /** We may not see the room: is it still ours? */
@@ -343,7 +343,7 @@ export class Chat implements Listener {
 
   private confirmed(me: Me): void {
     this.store.patch({ me });
-    this.connection?.followOwn(me.channel);
+    this.connection?.moveOwn(me.channel);
     this.connection?.reconnect();
     this.list.fetchSoon();
     this.outbox.wake();

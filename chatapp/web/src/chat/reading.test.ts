@@ -70,6 +70,14 @@ describe("Reading", () => {
     expect(core.store.get().rooms.mine.get("r")).toMatchObject({ readSeq: 9, unread: 0 });
   });
 
+  it("an old answer about one's own message does not take back what was read since", async () => {
+    const { reading, told } = start(2);
+    reading.read("r", 12);
+    reading.wrote("r", 10);
+    await vi.runAllTimersAsync();
+    expect(told()).toEqual([12]);
+  });
+
   it("tells again what did not arrive", async () => {
     const { reading, read, told } = start(2);
     read.mockRejectedValueOnce(noAnswer());

@@ -68,7 +68,7 @@ function start() {
   });
   const connection = new Connection({ key: "k", cluster: "", host: null, port: 1, scheme: "http" } as Config, "localhost", "own-1", vi.fn(), listener);
   const pusher = fake.pusher as unknown as FakePusher;
-  connection.follow(room("r", { channel: "r-1" }));
+  connection.subscribe(room("r", { channel: "r-1" }));
   return { connection, pusher, links, doubtful };
 }
 
@@ -85,11 +85,11 @@ describe("Connection", () => {
   it("leaves the room before for the next, and follows a new name", () => {
     const { connection, pusher } = start();
     pusher.succeed("r-1");
-    connection.follow(room("r", { channel: "r-1" }));
+    connection.subscribe(room("r", { channel: "r-1" }));
     expect(pusher.unsubscribe).not.toHaveBeenCalled();
-    connection.follow(room("r", { channel: "r-2" }), 100);
+    connection.subscribe(room("r", { channel: "r-2" }), 100);
     vi.advanceTimersByTime(100);
-    connection.follow(room("s", { channel: "s-1" }));
+    connection.subscribe(room("s", { channel: "s-1" }));
     expect(pusher.unsubscribe.mock.calls.flat()).toEqual(["r-1", "r-2"]);
     expect([...pusher.channels.keys()]).toEqual(["own-1", "r-1", "r-2", "s-1"]);
   });

@@ -93,16 +93,16 @@ export class Connection {
   }
 
   /** Subscribes to this room's channel, and to no other room's; null for none. A new name counts after `delay` (ms). */
-  follow(room: Room | null, delay = 0): void {
-    for (const [id, followed] of this.rooms) {
+  subscribe(room: Room | null, delay = 0): void {
+    for (const [id, subscription] of this.rooms) {
       if (id === room?.id) continue;
-      followed.close();
+      subscription.close();
       this.rooms.delete(id);
     }
     if (!room) return;
     const { id, channel: name } = room;
-    const followed = this.rooms.get(id);
-    if (followed) return followed.move(name, delay);
+    const subscription = this.rooms.get(id);
+    if (subscription) return subscription.move(name, delay);
     this.rooms.set(id, new Subscription(this.pusher, name, {
       bind: (channel) => bindRoom(channel, id, this.listener),
       linkChanged: (link) => this.listener.roomLink(id, link),
@@ -110,7 +110,7 @@ export class Connection {
   }
 
   /** One's own channel has this name now. */
-  followOwn(name: string): void {
+  moveOwn(name: string): void {
     this.own.move(name);
   }
 
@@ -143,7 +143,7 @@ export class Connection {
     this.stopped = true;
     clearTimeout(this.again);
     this.alive();
-    this.follow(null);
+    this.subscribe(null);
     this.pusher.disconnect();
   }
 

@@ -12,6 +12,7 @@ describe("pieces", () => {
     ["in brackets", "(https://example.com/a)", ["https://example.com/a"]],
     ["brackets of its own", "https://en.wikipedia.org/wiki/Go_(game)", ["https://en.wikipedia.org/wiki/Go_(game)"]],
     ["both kinds", "(https://en.wikipedia.org/wiki/Go_(game))", ["https://en.wikipedia.org/wiki/Go_(game)"]],
+    ["thousands of brackets", `https://example.com/(a${")".repeat(3_900)}`, ["https://example.com/(a)"]],
     ["two", "https://a.example https://b.example", ["https://a.example/", "https://b.example/"]],
     ["upper case", "HTTPS://EXAMPLE.COM/A", ["https://example.com/A"]],
     ["a script", "javascript:alert(1) data:text/html,x vbscript:x", []],
