@@ -89,8 +89,11 @@ func (l *lane) take() *batch {
 
 // share is of how many topics Redis is told beside so many events.
 func share(events int, ready []*outgoing) int {
-	if events < maxBatch/8 {
+	switch {
+	case events == 0:
 		return topicsAlone
+	case events < maxBatch/8:
+		return topicsLate
 	}
 	oldest := time.Time{}
 	for _, o := range ready {
