@@ -284,7 +284,7 @@ func (o *outgoing) fail(err error) {
 	if o.down.Swap(&known) == nil {
 		o.bus.stats.failures.Add(1)
 	}
-	o.server.Load().failing(err)
+	o.server.Load().failing()
 }
 
 // errDoubt is why a server is asked: it does not know the node, or its clock is

@@ -81,9 +81,9 @@ func (s *server) look() {
 }
 
 // failing notes that the server has not answered a partition as it should.
-func (s *server) failing(err error) {
+func (s *server) failing() {
 	if s.bus.sharded {
-		s.bus.router.look(err)
+		s.bus.router.look()
 	}
 	s.look()
 }
@@ -290,7 +290,7 @@ func newRouter(b *Bus) *router {
 }
 
 // look has the servers looked up again, soon.
-func (r *router) look(error) {
+func (r *router) look() {
 	if c, ok := r.bus.reads.(*redis.ClusterClient); ok {
 		c.ReloadState(context.Background())
 	}

@@ -169,6 +169,7 @@ func TestMassLeaveAndJoin(t *testing.T) {
 // TestSlowRedisForgetsNoLeave: a leave that waits for longer than anybody does for
 // its answer is told all the same.
 func TestSlowRedisForgetsNoLeave(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	a := open(t, s.url())
 	room := hub.Topic{App: "1", Channel: "presence-room"}
@@ -209,6 +210,7 @@ func TestSlowRedisForgetsNoLeave(t *testing.T) {
 // TestNobodyGoneWhileOthersComeBack: after Redis was started empty nobody who is
 // there is told gone, however long a node takes to say what it has.
 func TestNobodyGoneWhileOthersComeBack(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	watching, slowly := open(t, s.url()), open(t, s.url())
 	watcher := new(deaf)
