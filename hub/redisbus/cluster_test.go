@@ -81,6 +81,7 @@ func spread(t *testing.T, b *redisbus.Bus, count int) (topics []hub.Topic, heard
 // TestSlotMoves: while a slot is moved from one master to another only its own
 // channels wait, and afterwards they work, and nothing is lost.
 func TestSlotMoves(t *testing.T) {
+	t.Parallel()
 	servers, url := newCluster(t, 3, 0)
 	a, b := open(t, url), open(t, url)
 	topics, heard := spread(t, b, 60)
@@ -131,6 +132,7 @@ func TestSlotMoves(t *testing.T) {
 // TestMasterDies: when one of three masters dies only its channels wait, until its
 // replica has taken over; the others are quick.
 func TestMasterDies(t *testing.T) {
+	t.Parallel()
 	servers, url := newCluster(t, 3, 1)
 	a, b := open(t, url), open(t, url)
 	topics, heard := spread(t, b, 60)

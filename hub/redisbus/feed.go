@@ -97,7 +97,7 @@ func (f *feed) run(ctx context.Context) {
 		f.bus.stats.reconnects.Add(1)
 		f.bus.feedLog.tell("a connection by which messages come has ended", "server", f.server.addr, "connection", f.index, "error", err)
 		if f.bus.sharded {
-			f.bus.router.look(err)
+			f.bus.router.look()
 		}
 		select {
 		case <-time.After(f.delay()):
@@ -411,7 +411,7 @@ func (l *line) confirmed(ctx context.Context, c command, channel string) error {
 	}
 	if c == unsubscribe && l.feed.bus.sharded {
 		in.detach(l)
-		l.feed.bus.router.look(errSurprise)
+		l.feed.bus.router.look()
 		return nil
 	}
 	return errSurprise
@@ -445,6 +445,6 @@ func (l *line) refused(why string) error {
 		return fmt.Errorf("%w: %s", errRefused, why)
 	}
 	l.feed.bus.in[partition].detach(l)
-	l.feed.bus.router.look(errRefused)
+	l.feed.bus.router.look()
 	return nil
 }

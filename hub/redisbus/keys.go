@@ -110,7 +110,6 @@ func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + li
 
 func (k *keys) log(p int) string                     { return k.tags[p] + ":log" }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }
-func (k *keys) restating(p int) string               { return k.tags[p] + ":restating" }
 func (k *keys) nodes(p int) string                   { return k.tags[p] + ":nodes" }
 func (k *keys) leases(p int) string                  { return k.tags[p] + ":leases" }
 func (k *keys) versions(p int) string                { return k.tags[p] + ":versions" }

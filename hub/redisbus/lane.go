@@ -89,8 +89,11 @@ func (l *lane) take() *batch {
 
 // share is of how many topics Redis is told beside so many events.
 func share(events int, ready []*outgoing) int {
-	if events < maxBatch/8 {
+	switch {
+	case events == 0:
 		return topicsAlone
+	case events < maxBatch/8:
+		return topicsLate
 	}
 	oldest := time.Time{}
 	for _, o := range ready {
@@ -281,7 +284,7 @@ func (o *outgoing) fail(err error) {
 	if o.down.Swap(&known) == nil {
 		o.bus.stats.failures.Add(1)
 	}
-	o.server.Load().failing(err)
+	o.server.Load().failing()
 }
 
 // errDoubt is why a server is asked: it does not know the node, or its clock is

@@ -21,7 +21,6 @@ type listings struct {
 
 // listing is a reading, under way or to come.
 type listing struct {
-	begun bool
 	next  *listing
 	done  chan struct{}
 	found []hub.ChannelInfo
@@ -60,7 +59,7 @@ func (ls *listings) join(app string, read func(*listing)) *listing {
 	}
 	current := ls.apps[app]
 	if current == nil {
-		current = &listing{begun: true, done: make(chan struct{})}
+		current = &listing{done: make(chan struct{})}
 		ls.apps[app] = current
 		go ls.run(app, current, read)
 		return current
@@ -81,7 +80,6 @@ func (ls *listings) run(app string, l *listing, read func(*listing)) {
 		if next == nil {
 			delete(ls.apps, app)
 		} else {
-			next.begun = true
 			ls.apps[app] = next
 		}
 		ls.mu.Unlock()

@@ -240,6 +240,7 @@ func TestCutOffBeforeRedisIsLost(t *testing.T) {
 // TestRestartLosesNothing: sockets stay when Redis is started empty, although much
 // was published up to then.
 func TestRestartLosesNothing(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	a, b := open(t, s.url()), open(t, s.url())
 	var all []chan string

@@ -178,11 +178,11 @@ const (
 	maxBatch      = 256
 	maxBatchBytes = 1 << 20
 	// topicsBesides is how many topics are told of in a pipeline that carries many
-	// events, topicsLate when the oldest has waited for lateTopic, and topicsAlone
-	// when there are few events.
+	// events, topicsLate when it carries few or the oldest topic has waited for
+	// lateTopic, and topicsAlone when there are no events.
 	topicsBesides = 48
 	topicsLate    = 160
-	topicsAlone   = 512
+	topicsAlone   = 256
 	lateTopic     = time.Second
 	// topicsPerCall is how many one script is told of.
 	topicsPerCall = 64

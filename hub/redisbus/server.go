@@ -81,9 +81,9 @@ func (s *server) look() {
 }
 
 // failing notes that the server has not answered a partition as it should.
-func (s *server) failing(err error) {
+func (s *server) failing() {
 	if s.bus.sharded {
-		s.bus.router.look(err)
+		s.bus.router.look()
 	}
 	s.look()
 }
@@ -91,7 +91,7 @@ func (s *server) failing(err error) {
 // watch asks the server each second how it is, and those partitions what is the
 // matter that do not work.
 func (s *server) watch(ctx context.Context) {
-	pause := jittered(beatInterval)
+	pause, failing := jittered(beatInterval), time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,9 +100,10 @@ func (s *server) watch(ctx context.Context) {
 		case <-time.After(pause):
 		}
 		if s.round(ctx) == nil {
-			pause = jittered(beatInterval)
-		} else {
-			pause = jittered(min(max(2*pause, 100*time.Millisecond), beatInterval))
+			pause, failing = jittered(beatInterval), 0
+		} else { // soon, then less often
+			failing = min(max(2*failing, 50*time.Millisecond), beatInterval)
+			pause = jittered(failing)
 		}
 		// However many want it, rounds have some time between them.
 		select {
@@ -289,7 +290,7 @@ func newRouter(b *Bus) *router {
 }
 
 // look has the servers looked up again, soon.
-func (r *router) look(error) {
+func (r *router) look() {
 	if c, ok := r.bus.reads.(*redis.ClusterClient); ok {
 		c.ReloadState(context.Background())
 	}

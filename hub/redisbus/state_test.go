@@ -169,6 +169,7 @@ func TestMassLeaveAndJoin(t *testing.T) {
 // TestSlowRedisForgetsNoLeave: a leave that waits for longer than anybody does for
 // its answer is told all the same.
 func TestSlowRedisForgetsNoLeave(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	a := open(t, s.url())
 	room := hub.Topic{App: "1", Channel: "presence-room"}
@@ -209,6 +210,7 @@ func TestSlowRedisForgetsNoLeave(t *testing.T) {
 // TestNobodyGoneWhileOthersComeBack: after Redis was started empty nobody who is
 // there is told gone, however long a node takes to say what it has.
 func TestNobodyGoneWhileOthersComeBack(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	watching, slowly := open(t, s.url()), open(t, s.url())
 	watcher := new(deaf)
@@ -399,5 +401,41 @@ func TestManyListings(t *testing.T) {
 	t.Logf("%d listings of %d channels", calls.Load(), *crowdSize)
 	if _, refused := p.end(t); refused > 0 || failed.Load() > 0 {
 		t.Errorf("%d publishes were refused, %d listings were wrong", refused, failed.Load())
+	}
+}
+
+// TestRestartUnderMany: when Redis is started empty under nodes that hold many
+// channels, publishes do not wait until all is told again, and all is.
+func TestRestartUnderMany(t *testing.T) {
+	const count = 3
+	s := newServer(t)
+	var nodes []*redisbus.Bus
+	receiver := new(deaf)
+	for i := range count {
+		nodes = append(nodes, open(t, s.url()))
+		occupy(t, nodes[i], fmt.Sprintf("n%d", i), *crowdSize, receiver)
+	}
+	hot := hub.Topic{App: "1", Channel: "hot"}
+	s.kill()
+	s.start()
+	began := time.Now()
+	within(t, "all nodes publish", func() bool {
+		return !slices.ContainsFunc(nodes, func(b *redisbus.Bus) bool { return publish(nodeOf(b), hot, "x") != nil })
+	})
+	t.Logf("%d channels: all nodes publish after %v", count**crowdSize, time.Since(began))
+	p := probe(nodes[0], hot)
+	within(t, "all is told again", func() bool {
+		return !slices.ContainsFunc(nodes, func(b *redisbus.Bus) bool {
+			stats := b.Stats()
+			return stats.Doubts == 0 || stats.Restating > 0
+		})
+	})
+	t.Logf("all is told again after %v", time.Since(began))
+	if _, refused := p.end(t); refused > 0 {
+		t.Errorf("%d publishes were refused meanwhile", refused)
+	}
+	found, err := nodes[0].Channels(t.Context(), "1", "n")
+	if err != nil || len(found) != count**crowdSize || receiver.lost.Load() != 0 {
+		t.Errorf("%d channels are there, %v; told lost: %d", len(found), err, receiver.lost.Load())
 	}
 }
