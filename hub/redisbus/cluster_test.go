@@ -191,7 +191,7 @@ func TestConnectionsOfNode(t *testing.T) {
 	}
 	loaded := count() - before
 	t.Logf("%d connections when idle, %d with %d channels", idle, loaded, len(topics))
-	if idle > 18 || loaded > 33 {
+	if idle > 27 || loaded > 33 { // without channels, some of go-redis's pools may still be closing
 		t.Errorf("%d connections when idle, %d with %d channels", idle, loaded, len(topics))
 	}
 }

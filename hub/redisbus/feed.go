@@ -129,6 +129,7 @@ func (f *feed) listen(ctx context.Context) error {
 	}
 	l, parts := f.begin(c)
 	defer f.end(l)
+	defer context.AfterFunc(ctx, l.hangUp)() // Close may have hung up before there was a line
 	ctx, cancel := context.WithCancel(ctx)
 	var writing sync.WaitGroup
 	writing.Go(func() { l.write(ctx) })
