@@ -48,8 +48,8 @@ audit: need-go ## join, leave, publish and make trouble at random over Redis for
 	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 100 -scale 20s
 	$(GO) test -run TestScale -v -count 1 -timeout 0 ./hub/redisbus -nodes 150 -scale 20s
 	$(GO) test -run TestMassLeaveAndJoin -v -count 1 -timeout 0 ./hub/redisbus -crowd 400000
-	$(GO) test -race -run 'TestAudit$$' -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
-	$(GO) test -race -run TestAuditCluster -v -count 1 -timeout 0 ./hub/redisbus -audit $(AUDIT)
+	$(GO) test -race -run 'TestAudit$$' -v -count 1 -timeout 0 ./hub/redisbus -hard -audit $(AUDIT)
+	$(GO) test -race -run TestAuditCluster -v -count 1 -timeout 0 ./hub/redisbus -hard -audit $(AUDIT)
 
 deps: need-go ## install what the tests need
 	@scripts/deps

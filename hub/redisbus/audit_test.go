@@ -25,18 +25,18 @@ import (
 
 var (
 	auditFor  = flag.Duration("audit", 30*time.Second, "how long the random audit takes")
+	auditHard = flag.Bool("hard", false, "the random audit also stops Redis, starts it empty, and has replicas take over")
 	auditSeed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random audit")
 )
 
 // TestAudit does at random what clients and bad luck do: users join and leave
 // rooms on several nodes, nodes die and are replaced, connections to Redis are
-// cut, Redis stands still, and is started empty. Watchers on nodes that live check
+// cut, and with -hard Redis stands still, and is started empty. Watchers on nodes that live check
 // every announcement against a model: which users are in a room is who has a socket
 // on a node that is alive.
 func TestAudit(t *testing.T) {
 	s := newServer(t)
 	audited(t, []*server{s}, s.url(), map[string]func(*audit, *rand.Rand){
-		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
 		"redis stands still": (*audit).stopRedis, "redis is started empty": (*audit).restartRedis,
 	})
 }
@@ -44,14 +44,18 @@ func TestAudit(t *testing.T) {
 // TestAuditCluster does so on a cluster, whose replicas take over.
 func TestAuditCluster(t *testing.T) {
 	servers, url := newCluster(t, 3, 1)
-	audited(t, servers, url, map[string]func(*audit, *rand.Rand){
-		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
-		"a replica takes over": (*audit).failOver,
-	})
+	audited(t, servers, url, map[string]func(*audit, *rand.Rand){"a replica takes over": (*audit).failOver})
 }
 
-func audited(t *testing.T, servers []*server, url string, moves map[string]func(*audit, *rand.Rand)) {
+// audited runs the audit; the hard moves are made with -hard only.
+func audited(t *testing.T, servers []*server, url string, hard map[string]func(*audit, *rand.Rand)) {
 	t.Helper()
+	moves := map[string]func(*audit, *rand.Rand){
+		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
+	}
+	if *auditHard {
+		maps.Copy(moves, hard)
+	}
 	t.Logf("to do the same again: go test ./hub/redisbus -run %s -audit %v -seed %d", t.Name(), *auditFor, *auditSeed)
 	a := newAudit(t, servers, url)
 	end := time.Now().Add(*auditFor)
