@@ -38,6 +38,8 @@ type hold struct {
 	queue    queue         // messages that wait
 	since    time.Duration // when they began to, by behind.clock
 	ready    bool          // is in behind.ready
+	few      bool          // the blockers are few, as isOverdue found last
+	fewSince time.Duration // when it found that first
 }
 
 // behind are a worker's connections that are over a bound, and what can go on
@@ -124,7 +126,7 @@ func (w *worker) unblock(ch *channel) {
 // holdBack moves the front of the mailbox behind the messages that wait.
 func (w *worker) holdBack(h *hold, q *queue) {
 	if h.queue.empty() {
-		h.since = w.behind.clock
+		h.since, h.few = w.behind.clock, false
 	}
 	h.queue.push(q.front())
 	q.pop()
@@ -153,7 +155,7 @@ func (w *worker) settleHold(h *hold) {
 	switch {
 	case to == nil || to.hold != h: // abandoned with its last subscriber
 	case h.blockers > 0:
-		h.since = w.behind.clock
+		h.since, h.few = w.behind.clock, false
 	case h.queue.empty():
 		to.hold = nil
 	case !h.ready:
@@ -228,17 +230,20 @@ func (w *worker) triesPatience(c *Conn, now time.Duration) bool {
 	c.subs.each(func(sub *subscription) {
 		to := sub.channel.local[w.index]
 		if h := to.hold; sub.stage != pending && h != nil && !h.queue.empty() {
-			tries = tries || now-h.since >= w.patienceWith(h, to)
+			tries = tries || h.isOverdue(now, len(to.conns)+len(to.joining)) ||
+				w.hub.busWaits.Load() > 0 && now-h.since >= minorityPatience // for other channels' sake
 		}
 	})
 	return tries
 }
 
-// patienceWith is how long a channel may be held.
-func (w *worker) patienceWith(h *hold, to *subscribers) time.Duration {
-	few := h.blockers*minority < len(to.conns)+len(to.joining)
-	if few || w.hub.busWaits.Load() > 0 { // the bus has messages for other channels too
-		return minorityPatience
+// isOverdue says whether a channel with so many subscribers has been held for too
+// long. Where many were behind, the last few have their own time.
+func (h *hold) isOverdue(now time.Duration, subscribers int) bool {
+	few := h.blockers*minority < subscribers
+	if few && !h.few {
+		h.fewSince = now
 	}
-	return majorityPatience
+	h.few = few
+	return few && now-h.fewSince >= minorityPatience || now-h.since >= majorityPatience
 }

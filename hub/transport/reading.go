@@ -179,13 +179,14 @@ func (s *session) consume(in []byte) bool {
 		}
 		switch ev.Kind {
 		case protocol.FrameText, protocol.FrameBinary:
+			s.sendPongs(pongs, newest) // before the answer to what came behind the pings
+			pongs = nil
 			wait, text := s.message(ev)
 			switch {
 			case wait == nil:
 			case s.line.poller == nil: // a goroutine reads for this session alone
 				s.waitForRoom(wait, text)
 			default:
-				s.sendPongs(pongs, newest)
 				s.setAside(wait, text, in)
 				return false
 			}
