@@ -12,8 +12,9 @@ import (
 // client that reads is closed. A hold ends when no subscriber is over a bound any
 // more. It does not last for ever:
 const (
-	// minorityPatience is how long a few subscribers may hold up the others.
-	minorityPatience = 500 * time.Millisecond
+	// minorityPatience is how long a few subscribers may hold up the others: what a
+	// lost packet or two take TCP to make good.
+	minorityPatience = 2 * time.Second
 	// majorityPatience is how long many may, who are behind since the channel has
 	// more events than they can take.
 	majorityPatience = 5 * time.Second

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type server struct {
 	args []string
 	dir  string
 	cmd  *exec.Cmd
+	end  func() // kills the process, once
 }
 
 func newServer(t testing.TB, args ...string) *server {
@@ -47,7 +49,8 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	cmd := s.cmd
-	s.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	s.end = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	s.t.Cleanup(s.end)
 	s.waitForPort(s.port)
 }
 
@@ -67,7 +70,7 @@ func (s *server) waitForPort(port int) {
 	}
 }
 
-func (s *server) kill() { _ = s.cmd.Process.Kill(); _ = s.cmd.Wait() }
+func (s *server) kill() { s.end() }
 
 func (s *server) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.port) }
 
