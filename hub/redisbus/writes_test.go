@@ -167,14 +167,14 @@ func TestOutcomes(t *testing.T) {
 			s := newServer(t)
 			c := client(t, s)
 			_ = c.Ping(context.Background())
-			return run(c, "redis.call('SET', KEYS[1], 'x') local n = 0 for i = 1, 30000000 do n = n + i end return {'ok'}")
+			return run(c, "redis.call('SET', KEYS[1], 'x') local n = 0 for i = 1, 300000000 do n = n + i end return {'ok'}")
 		}},
 		"cut off": {"unknown", func(t *testing.T) ([]any, error) {
 			s := newServer(t)
 			c := client(t, s)
 			_ = c.Ping(context.Background())
 			time.AfterFunc(50*time.Millisecond, s.kill)
-			return run(c, "redis.call('SET', KEYS[1], 'x') local n = 0 for i = 1, 30000000 do n = n + i end return {'ok'}")
+			return run(c, "redis.call('SET', KEYS[1], 'x') local n = 0 for i = 1, 300000000 do n = n + i end return {'ok'}")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
