@@ -50,6 +50,30 @@ describe("Opening", () => {
     expect([answers.length, open(), lost()]).toEqual([2, undefined, "far"]);
   });
 
+  it("a notice stays when the page opens a room by itself, and goes when one goes on", async () => {
+    const { core, opening, answers } = start();
+    core.notice("You are Bo here now");
+    void opening.open("g");
+    opening.put(room("g"));
+    expect(core.store.get().notice).toBe("You are Bo here now");
+    void opening.open("far");
+    answers[0]?.resolve({ room: room("far"), members: [] });
+    await vi.runAllTimersAsync();
+    expect(core.store.get().notice).toBe("");
+  });
+
+  it("what failed attempts said is gone when one succeeds", async () => {
+    const { core, opening, answers } = start();
+    void opening.open("far");
+    answers[0]?.reject(noAnswer());
+    await vi.advanceTimersByTimeAsync(0);
+    expect(core.store.get().notice).not.toBe("");
+    await vi.runAllTimersAsync();
+    answers[1]?.resolve({ room: room("far"), members: [] });
+    await vi.runAllTimersAsync();
+    expect(core.store.get().notice).toBe("");
+  });
+
   it("leaving by one's own will is no news, being removed is", async () => {
     const { core, opening, open } = start();
     void opening.open("g");

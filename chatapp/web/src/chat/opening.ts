@@ -24,6 +24,7 @@ export class Opening {
         const { room } = await this.core.api.room(id);
         if (this.wanted !== id || this.core.stopped) return;
         if (room.member) this.list.put(room);
+        if (attempt > 0) this.core.notice(""); // what the failed attempts said is over
         return this.enter(room);
       } catch (problem) {
         this.core.failed(problem);
@@ -58,9 +59,11 @@ export class Opening {
     this.entered(null);
   }
 
+  /** A notice stays until its reader goes on to another room: not when the page opens one by itself. */
   private enter(room: Room): void {
-    const { lost } = this.core.store.get();
-    this.core.store.patch({ open: room, lost: null, ...(lost === null ? { notice: "" } : {}) });
+    const before = this.core.store.get().open;
+    const moved = before !== null && before.id !== room.id;
+    this.core.store.patch({ open: room, lost: null, ...(moved ? { notice: "" } : {}) });
     this.entered(room);
   }
 }
