@@ -66,8 +66,8 @@ fuzz: need-go ## fuzz every decoder for FUZZTIME
 bench: need-go ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol ./hub/...
 
-bench-peers: need-go ## compare with Soketi and a plain server, RUNS times (5), into docs/benchmarks.md
-	$(GO) run ./loadtest/peers --runs $(RUNS)
+bench-peers: need-go ## compare with Soketi and a plain server, RUNS times (5), into docs/benchmarks.md; BEFORE=file: with an earlier build of the server
+	$(GO) run ./loadtest/peers --runs $(RUNS) --before '$(BEFORE)'
 
 fmt: need-go ## format the code
 	$(GO) fmt ./...

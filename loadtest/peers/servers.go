@@ -33,8 +33,18 @@ const soketi = `{
 }
 `
 
-// prepare builds and installs everything.
-func prepare(ctx context.Context, scratch string) (all []peer, tool string, err error) {
+// ours is a build of the project's server.
+func ours(name, text, binary string) peer {
+	return peer{name, text, func(port int) []string {
+		return []string{binary, "--listen", listen(port), "--ops-listen", "off"}
+	}, func(int) []string { return []string{"GOMAXPROCS=1"} }}
+}
+
+func listen(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// prepare builds and installs everything. An earlier build is the only other
+// server if there is one.
+func prepare(ctx context.Context, scratch, before string) (all []peer, tool string, err error) {
 	if _, err := exec.LookPath("taskset"); err != nil {
 		return nil, "", errors.New("taskset is missing, which gives each side its processor: install util-linux")
 	}
@@ -49,6 +59,13 @@ func prepare(ctx context.Context, scratch string) (all []peer, tool string, err 
 			return nil, "", err
 		}
 	}
+	this := ours("channels", "this server", binary("channels"))
+	if before != "" {
+		if _, err := os.Stat(before); err != nil {
+			return nil, "", fmt.Errorf("--before: %w", err)
+		}
+		return []peer{this, ours("before", "before", before)}, binary("loadtest"), nil
+	}
 	folder := filepath.Join(scratch, "soketi")
 	if err := os.WriteFile(filepath.Join(folder, "package.json"), []byte(soketi), 0o644); err != nil { //nolint:gosec // nothing secret
 		return nil, "", err
@@ -60,12 +77,9 @@ func prepare(ctx context.Context, scratch string) (all []peer, tool string, err 
 			return nil, "", err
 		}
 	}
-	listen := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 	nothing := func(int) []string { return nil }
 	return []peer{
-		{"channels", "this server", func(port int) []string {
-			return []string{binary("channels"), "--listen", listen(port), "--ops-listen", "off"}
-		}, func(int) []string { return []string{"GOMAXPROCS=1"} }},
+		this,
 		{"soketi", "Soketi 1.6.1", func(int) []string { return []string{"node", entry, "start"} }, func(port int) []string {
 			return []string{
 				"SOKETI_HOST=127.0.0.1", "SOKETI_PORT=" + strconv.Itoa(port), "SOKETI_METRICS_ENABLED=0", "SOKETI_DEBUG=0",

@@ -53,7 +53,8 @@ func median(all []float64) float64 {
 func (r *results) table(chosen []work, all []peer, runs int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Medians of %d runs, in brackets the least and the greatest; the servers took turns. ", runs)
-	b.WriteString("The server had one processor, the load tester the other. The ratio is that of this server to Soketi.\n\n| |")
+	base := all[1] // Soketi, or the earlier build
+	fmt.Fprintf(&b, "The server had one processor, the load tester the other. The ratio is that of this server to %s.\n\n| |", base.text)
 	for _, p := range all {
 		fmt.Fprintf(&b, " %s |", p.text)
 	}
@@ -64,7 +65,7 @@ func (r *results) table(chosen []work, all []peer, runs int) string {
 			for _, p := range all {
 				b.WriteString(" " + r.cell(w, f, p) + " |")
 			}
-			ours, theirs := median(r.values[f.label]["channels"]), median(r.values[f.label]["soketi"])
+			ours, theirs := median(r.values[f.label][all[0].name]), median(r.values[f.label][base.name])
 			if theirs > 0 && ours > 0 {
 				fmt.Fprintf(&b, " %.2f |\n", ours/theirs)
 			} else {
@@ -74,6 +75,28 @@ func (r *results) table(chosen []work, all []peer, runs int) string {
 	}
 	b.WriteString("\n\\* The load tester doubted itself in at least half of the runs: it was the limit, or was held up; a server may be faster than this.\n")
 	return b.String()
+}
+
+// worse tells which figures are worse than those of the earlier build: by more
+// than a twentieth in the median, and in every run.
+func (r *results) worse(chosen []work) error {
+	var found []error
+	for _, w := range chosen {
+		for _, f := range w.figures {
+			now, before := r.values[f.label]["channels"], r.values[f.label]["before"]
+			if len(now) == 0 || len(before) == 0 {
+				found = append(found, fmt.Errorf("%s: failed", f.label))
+				continue
+			}
+			if f.more {
+				now, before = before, now
+			}
+			if median(now) > 1.05*median(before) && slices.Min(now) > slices.Max(before) {
+				found = append(found, fmt.Errorf("%s: worse than before", f.label))
+			}
+		}
+	}
+	return errors.Join(found...)
 }
 
 func (r *results) cell(w work, f figure, p peer) string {
