@@ -38,6 +38,10 @@ const (
 	Terminate        // the user's connections are to be closed; the State remembers it, see Join.Opened
 )
 
+// announces says that the signal is an announcement: who is on a channel has
+// changed.
+func (s Signal) announces() bool { return s == Entered || s == Left }
+
 // Receiver is told of the messages of a topic that it follows.
 type Receiver interface {
 	// Receive takes the next message of the topic. It does not block. Calls for

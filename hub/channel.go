@@ -48,7 +48,7 @@ func (ch *channel) Receive(m Message) {
 		return
 	}
 	it := item{
-		channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude,
+		channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude, tells: m.Signal.announces(),
 		at: ch.hub.now(), cost: itemBytes + len(m.Frame),
 	}
 	if ch.deflating.Load() > 0 && ch.usage.app.compresses(len(m.Frame)) {
@@ -114,8 +114,9 @@ type subscription struct {
 	watched *watchedUser     // instead of conn
 	member  *protocol.Member // on a presence channel
 	waiting *waiting         // while pending, else nil
-	from    uint64           // messages up to here are not for it, until it is active
-	at      int              // index in subscribers.joining or .conns
+	from    uint64           // events up to here are not for it, until it is active
+	roster  uint64           // nor are announcements up to here
+	at      int32            // index in subscribers.joining or .conns
 	stage   stage
 
 	joined bool // the State has been told; guarded by the registry shard's lock
@@ -126,7 +127,7 @@ type stage uint8
 
 const (
 	pending stage = iota // messages are kept until the State has answered
-	settled              // acknowledged; messages up to from are not for it
+	settled              // acknowledged; events up to from are not for it
 	active               // gets everything
 	left                 // over
 )
@@ -146,6 +147,7 @@ type early struct {
 	seq   uint64
 	frame []byte
 	twin  *twin // for a connection that reads it
+	tells bool  // of who has come or gone
 }
 
 // earlyCost is what an early message counts in the ledger, in bytes. Its frame is
@@ -164,7 +166,7 @@ type subscribers struct {
 }
 
 func (s *subscribers) add(sub *subscription) {
-	sub.at = len(s.joining)
+	sub.at = int32(len(s.joining)) //nolint:gosec // connections are fewer
 	s.joining = append(s.joining, sub)
 }
 
@@ -172,7 +174,7 @@ func (s *subscribers) add(sub *subscription) {
 func (s *subscribers) activate(sub *subscription) {
 	s.dropJoining(sub)
 	sub.stage = active
-	sub.at = len(s.conns)
+	sub.at = int32(len(s.conns)) //nolint:gosec // connections are fewer
 	s.conns = append(s.conns, sub.conn)
 	s.subs = append(s.subs, sub)
 	if sub.conn.deflates {

@@ -150,18 +150,32 @@ func (w *worker) gather(to *subscribers, run *frames) {
 
 // deliverJoining keeps the message for those without their acknowledgement, and
 // promotes those whom it finds past it. They are activated behind the message,
-// so it goes to them from here.
+// so it goes to them from here. An announcement promotes nobody, since it says
+// nothing about events.
 func (w *worker) deliverJoining(to *subscribers, it *item) {
 	for i := len(to.joining) - 1; i >= 0; i-- {
 		sub := to.joining[i]
 		switch {
 		case sub.stage == pending:
 			w.keepEarly(sub, it)
+		case it.tells:
+			if it.seq > sub.roster {
+				w.sendItem(sub.conn, it)
+			}
 		case it.seq > sub.from:
 			// The last of joining takes this place; the loop has seen it.
 			to.activate(sub)
 		}
 	}
+}
+
+// sendItem gathers a message for one subscriber.
+func (w *worker) sendItem(c *Conn, it *item) {
+	frame := it.frame
+	if it.twin != nil && c.deflates {
+		frame = it.twin.of(frame)
+	}
+	w.send(c, frame)
 }
 
 // keepEarly keeps a message until the subscription is acknowledged.
@@ -170,7 +184,7 @@ func (w *worker) keepEarly(sub *subscription, it *item) {
 	if c.id == it.exclude {
 		return
 	}
-	e := early{seq: it.seq, frame: it.frame}
+	e := early{seq: it.seq, frame: it.frame, tells: it.tells}
 	if c.deflates {
 		e.twin = it.twin
 	}

@@ -15,6 +15,7 @@ type item struct {
 	frame   []byte
 	twin    *twin // the frame compressed; nil = nobody needs it
 	exclude string
+	tells   bool          // of who has come or gone: an announcement
 	at      time.Duration // of the message's arrival, since the hub's start
 
 	cmd  command // instead of a message

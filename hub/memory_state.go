@@ -33,6 +33,7 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 	ch.subscribers = j.Subscribers
 	joined := Joined{
 		Seq:     s.seq,
+		Roster:  s.seq,
 		Members: slices.Clone(ch.members),
 		Cached:  ch.live(time.Now()),
 	}

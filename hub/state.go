@@ -42,7 +42,9 @@ type Join struct {
 type Joined struct {
 	// Seq is the place in the channel's order at which the answer was true:
 	// later messages come on top of it, earlier ones are contained in it.
-	Seq     uint64
+	Seq uint64
+	// Roster is the same for Members, in the order of announcements.
+	Roster  uint64
 	Members []protocol.Member // of a presence channel, the joiner included; not to be changed
 	Cached  []byte            // the cached event's frame; nil = none
 }

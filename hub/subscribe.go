@@ -127,9 +127,9 @@ func (w *worker) joined(sub *subscription, answer Joined, err error) {
 func (w *worker) settle(sub *subscription, answer Joined) {
 	c := sub.conn
 	w.acknowledge(sub, answer)
-	sub.from = answer.Seq
+	sub.from, sub.roster = answer.Seq, answer.Roster
 	for _, e := range sub.waiting.early {
-		if e.seq <= sub.from {
+		if e.tells && e.seq <= sub.roster || !e.tells && e.seq <= sub.from {
 			continue
 		}
 		frame := e.frame
@@ -137,7 +137,9 @@ func (w *worker) settle(sub *subscription, answer Joined) {
 			frame = e.twin.of(frame)
 		}
 		w.send(c, frame)
-		sub.from = e.seq
+		if !e.tells {
+			sub.from = e.seq
+		}
 	}
 	sub.stage = settled
 	commands := w.stopWaiting(sub)

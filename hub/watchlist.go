@@ -154,8 +154,8 @@ func (w *worker) watchedKnown(sub *subscription, answer Joined, err error) {
 	}
 	w.stopWaiting(sub)
 	sub.stage = settled
-	if answer.Seq >= u.seq { // else a signal knows better
-		u.seq, u.online = answer.Seq, len(answer.Members) > 0
+	if answer.Roster >= u.seq { // else a signal knows better
+		u.seq, u.online = answer.Roster, len(answer.Members) > 0
 	}
 	for _, at := range u.watchers {
 		list, _ := w.watched.entry(at)

@@ -105,7 +105,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
-		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Profiles: s.OpsPprof})}
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Profiles: s.OpsPprof})}
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 

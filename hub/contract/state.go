@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -310,12 +311,27 @@ func stateOrder(t *testing.T, nodes []Node) {
 	publish(t, nodes[0], event(topic(room), "before"))
 	joined := enter(t, nodes[0], 1, "ann", `{}`)
 	publish(t, nodes[0], event(topic(room), "after"))
-	for _, m := range r.wait(t, 3) {
-		contained := m.Seq <= joined.Seq
-		if is := name(t, m.Frame); contained != (is != "after") {
-			t.Errorf("%s has number %d, the answer %d", is, m.Seq, joined.Seq)
+	events := 0
+	eventually(t, func() error {
+		if events = len(eventsOf(r.all())); events < 2 {
+			return fmt.Errorf("%d events have come, want 2", events)
+		}
+		return nil
+	})
+	for _, m := range r.all() {
+		is, contained := name(t, m.Frame), m.Seq <= joined.Seq
+		if m.Signal == hub.Entered {
+			contained = m.Seq <= joined.Roster
+		}
+		if contained != (is != "after") {
+			t.Errorf("%s has number %d, the answer %d and %d", is, m.Seq, joined.Seq, joined.Roster)
 		}
 	}
+}
+
+// eventsOf returns those messages that are no announcements.
+func eventsOf(all []hub.Message) []hub.Message {
+	return slices.DeleteFunc(slices.Clone(all), func(m hub.Message) bool { return m.Signal != hub.NoSignal })
 }
 
 func stateTellsCount(t *testing.T, nodes []Node) {
@@ -338,16 +354,27 @@ func stateTellsCount(t *testing.T, nodes []Node) {
 }
 
 func stateCaches(t *testing.T, nodes []Node) {
-	to := topic("cache-x")
+	for _, channel := range []string{"cache-x", "private-cache-x", "presence-cache-x"} {
+		stateCachesOn(t, nodes, topic(channel))
+	}
+}
+
+func stateCachesOn(t *testing.T, nodes []Node, to hub.Topic) {
 	for _, text := range []string{"first", "second"} {
 		m := event(to, text)
 		m.CacheFor, m.Exclude = time.Minute, "1.1"
 		publish(t, nodes[0], m)
 	}
 	publish(t, nodes[0], event(to, "not cached"))
-	joined := mustJoin(t, last(nodes), hub.Join{Topic: to, Subscribers: 1})
-	if joined.Cached == nil || name(t, joined.Cached) != "second" {
-		t.Errorf("cached %q, want second", joined.Cached)
+	for i := range 2 { // the first subscriber of a node, and another
+		j := hub.Join{Topic: to, Subscribers: i + 1}
+		if protocol.KindOf(to.Channel).IsPresence() {
+			j.Member = &protocol.Member{ID: numbered("u", i)}
+		}
+		joined := mustJoin(t, last(nodes), j)
+		if joined.Cached == nil || name(t, joined.Cached) != "second" {
+			t.Errorf("%s: cached %q, want second", to.Channel, joined.Cached)
+		}
 	}
 	c, ok, err := last(nodes).State.Cached(context.Background(), to)
 	if err != nil || !ok || name(t, c.Frame) != "second" || c.TTL <= 50*time.Second || c.TTL > time.Minute {
@@ -396,6 +423,7 @@ func stateForeignLeave(t *testing.T, nodes []Node) {
 func stateConcurrent(t *testing.T, nodes []Node) {
 	const users = 40
 	r := follow(t, nodes[0], topic(room))
+	joined := enter(t, nodes[0], 1, "watcher", "")
 	done := make(chan error, 2*users)
 	for i := range users {
 		n := nodes[i%len(nodes)]
@@ -409,11 +437,13 @@ func stateConcurrent(t *testing.T, nodes []Node) {
 			t.Fatal(err)
 		}
 	}
-	if got := fence(t, nodes[0], r, topic(room)); len(got) != 2*users {
+	got := fence(t, nodes[0], r, topic(room))
+	got = slices.DeleteFunc(got, func(m hub.Message) bool { return m.Seq <= joined.Roster })
+	if len(got) != 2*users {
 		t.Errorf("%d announcements, want %d", len(got), 2*users)
 	}
-	if got := channel(t, nodes[0], topic(room)).Users; got != 0 {
-		t.Errorf("%d users left", got)
+	if got := channel(t, nodes[0], topic(room)).Users; got != 1 {
+		t.Errorf("%d users left, want the watcher alone", got)
 	}
 }
 
@@ -484,7 +514,7 @@ func stateOrdersOverNodes(t *testing.T, nodes []Node) {
 				t.Errorf("%s: number %d comes after an answer at %d", to.Channel, after.Seq, joined.Seq)
 			}
 			for _, m := range all {
-				if m.Signal == hub.Entered && m.User == numbered("u", i) && m.Seq > joined.Seq {
+				if m.Signal == hub.Entered && m.User == numbered("u", i) && m.Seq > joined.Roster {
 					t.Errorf("%s: %s is told of himself", to.Channel, m.User)
 				}
 			}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -12,6 +13,10 @@ type Options struct {
 
 	// Ready is why this node should get no clients, nil if it should.
 	Ready func() error
+
+	// Impaired is what does not work, though no other node would be better: a node
+	// that is ready says so. It is nil when everything works, or Impaired is.
+	Impaired func() error
 
 	// Profiles serves the profiles to other machines as well, not to this one only.
 	Profiles bool
@@ -29,11 +34,21 @@ func Handler(o Options) http.Handler {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n"))
+		_, _ = io.WriteString(w, readiness(o.Impaired))
 	})
 	mux.Handle("GET /metrics", o.Metrics.Handler())
 	mux.Handle("GET /debug/pprof/", profiles(o.Profiles))
 	return mux
+}
+
+// readiness is what a node says that should be given clients.
+func readiness(impaired func() error) string {
+	if impaired != nil {
+		if err := impaired(); err != nil {
+			return "ok, but publishes are refused: " + err.Error() + "\n"
+		}
+	}
+	return "ok\n"
 }
 
 // Server returns a server for the operator's listener, with all time-outs: a scraper

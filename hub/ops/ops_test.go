@@ -16,14 +16,20 @@ import (
 )
 
 func TestReadiness(t *testing.T) {
-	var down error
-	h := Handler(Options{Metrics: NewMetrics(), Ready: func() error { return down }})
+	var down, impaired error
+	h := Handler(Options{
+		Metrics: NewMetrics(), Ready: func() error { return down }, Impaired: func() error { return impaired },
+	})
 	for _, tt := range []struct {
-		err    error
-		status int
-		body   string
-	}{{nil, 200, "ok\n"}, {errors.New("shutting down"), 503, "shutting down\n"}} {
-		down = tt.err
+		down, impaired error
+		status         int
+		body           string
+	}{
+		{nil, nil, 200, "ok\n"},
+		{nil, errors.New("redis is away"), 200, "ok, but publishes are refused: redis is away\n"},
+		{errors.New("shutting down"), errors.New("redis is away"), 503, "shutting down\n"},
+	} {
+		down, impaired = tt.down, tt.impaired
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 		if w.Code != tt.status || w.Body.String() != tt.body {

@@ -12,9 +12,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,57 +23,9 @@ import (
 
 var (
 	auditFor  = flag.Duration("audit", 30*time.Second, "how long the random audit takes")
-	auditHard = flag.Bool("hard", false, "the random audit also stops Redis, starts it empty, and has replicas take over")
+	auditHard = flag.Bool("hard", false, "the random audit also makes the moves that take long: Redis stands still, is lost, or is full")
 	auditSeed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random audit")
 )
-
-// TestAudit does at random what clients and bad luck do: users join and leave
-// rooms on several nodes, nodes die and are replaced, connections to Redis are
-// cut, and with -hard Redis stands still, and is started empty. Watchers on nodes that live check
-// every announcement against a model: which users are in a room is who has a socket
-// on a node that is alive.
-func TestAudit(t *testing.T) {
-	s := newServer(t)
-	audited(t, []*server{s}, s.url(), map[string]func(*audit, *rand.Rand){
-		"redis stands still": (*audit).stopRedis, "redis is started empty": (*audit).restartRedis,
-	})
-}
-
-// TestAuditCluster does so on a cluster, whose replicas take over.
-func TestAuditCluster(t *testing.T) {
-	servers, url := newCluster(t, 3, 1)
-	audited(t, servers, url, map[string]func(*audit, *rand.Rand){"a replica takes over": (*audit).failOver})
-}
-
-// audited runs the audit; the hard moves are made with -hard only.
-func audited(t *testing.T, servers []*server, url string, hard map[string]func(*audit, *rand.Rand)) {
-	t.Helper()
-	moves := map[string]func(*audit, *rand.Rand){
-		"messages are cut": (*audit).cutMessages, "commands are cut": (*audit).cutCommands,
-	}
-	if *auditHard {
-		maps.Copy(moves, hard)
-	}
-	t.Logf("to do the same again: go test ./hub/redisbus -run %s -audit %v -seed %d", t.Name(), *auditFor, *auditSeed)
-	a := newAudit(t, servers, url)
-	end := time.Now().Add(*auditFor)
-	var working sync.WaitGroup
-	for i := range auditors {
-		working.Go(func() { a.work(i, end) })
-	}
-	working.Go(func() { a.killNodes(end) })
-	working.Go(func() { a.makeTrouble(end, moves) })
-	working.Wait()
-	a.settle()
-	for i, n := range a.nodes {
-		stats := n.bus.Stats()
-		t.Logf("node %d: lost %d, fences %d, doubts %d, rosters %d, settling %d", i, stats.Lost, stats.Fences, stats.Doubts, stats.Rosters, stats.Settling)
-	}
-	t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed", a.joins, a.leaves, a.published, a.kills)
-	if a.joins == 0 || a.leaves == 0 {
-		t.Error("nothing was done")
-	}
-}
 
 const (
 	auditors    = 6 // goroutines, each with users of its own
@@ -90,6 +40,7 @@ const (
 type audit struct {
 	t     *testing.T
 	redis []*server
+	proxy *proxy // between the nodes and Redis; nil = none
 	url   string
 	app   hub.App
 
@@ -98,7 +49,7 @@ type audit struct {
 	model    map[place]*presence
 	watchers []*auditSocket
 
-	publishing sync.RWMutex // held by who publishes; and by who kills Redis, for nothing to be under way
+	publishing sync.RWMutex // held by who publishes; and by who loses what Redis has, for nothing to be under way
 
 	joins, leaves, published, kills int
 }
@@ -122,7 +73,7 @@ type presence struct {
 }
 
 func newAudit(t *testing.T, servers []*server, url string) *audit {
-	a := &audit{t: t, redis: servers, url: url + "?prefix=audit", model: map[place]*presence{}}
+	a := &audit{t: t, redis: servers, url: url, model: map[place]*presence{}}
 	a.app = hub.DefaultApp()
 	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
 	for range auditLiving + auditMortal {
@@ -365,55 +316,6 @@ func (p *presence) lose(dead *auditNode) {
 	}
 }
 
-// makeTrouble makes one move after the other.
-func (a *audit) makeTrouble(end time.Time, moves map[string]func(*audit, *rand.Rand)) {
-	random := rand.New(rand.NewPCG(*auditSeed, 2000))
-	names := slices.Sorted(maps.Keys(moves))
-	for time.Now().Before(end.Add(-time.Second)) && !a.t.Failed() {
-		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
-		moves[names[random.IntN(len(names))]](a, random)
-	}
-}
-
-func (a *audit) any(random *rand.Rand) *server { return a.redis[random.IntN(len(a.redis))] }
-
-func (a *audit) cutMessages(random *rand.Rand) { a.any(random).cli("client", "kill", "type", "pubsub") }
-
-func (a *audit) cutCommands(random *rand.Rand) { a.any(random).cli("client", "kill", "type", "normal") }
-
-// stopRedis has Redis stand still, for less than a lease or more.
-func (a *audit) stopRedis(random *rand.Rand) {
-	s := a.any(random)
-	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
-	time.Sleep(time.Duration(200+random.IntN(6000)) * time.Millisecond)
-	_ = s.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// restartRedis takes away all that Redis knows, at a moment at which no event is
-// under way: one that was is lost with it.
-func (a *audit) restartRedis(random *rand.Rand) {
-	s := a.any(random)
-	a.publishing.Lock()
-	defer a.publishing.Unlock()
-	time.Sleep(200 * time.Millisecond)
-	s.kill()
-	s.start()
-	a.publishing.Unlock()
-	defer a.publishing.Lock()
-	time.Sleep(12 * time.Second) // departures are announced again after six
-}
-
-// failOver has a replica take over.
-func (a *audit) failOver(random *rand.Rand) {
-	for range 10 {
-		if s := a.any(random); strings.Contains(s.cli("role"), "slave") {
-			_, _ = s.try("cluster", "failover")
-			time.Sleep(time.Second)
-			return
-		}
-	}
-}
-
 // settle waits for quiet and compares everything.
 func (a *audit) settle() {
 	for at := range maps.Clone(a.model) {
@@ -437,7 +339,7 @@ func (a *audit) settle() {
 		}
 		slices.Sort(want)
 		for i, n := range a.nodes {
-			users, err := n.bus.Users(context.Background(), hub.Topic{App: "1", Channel: name})
+			users, err := n.bus.Users(context.Background(), topicOf(name))
 			slices.Sort(users)
 			if err != nil || !slices.Equal(users, want) {
 				a.t.Errorf("node %d, %s: users %v, %v; the model has %v", i, name, users, err, want)
@@ -458,6 +360,8 @@ func (a *audit) settle() {
 		}
 	}
 }
+
+func topicOf(room string) hub.Topic { return hub.Topic{App: "1", Channel: room} }
 
 // connect opens a socket on a node.
 func (a *audit) connect(n *auditNode) *auditSocket {

@@ -47,7 +47,7 @@ type Bus struct {
 	comparer    *comparer
 	listings    listings
 	stats       stats
-	queued      atomic.Int64  // bytes of events that wait
+	backlog     backlog       // of events
 	lines       atomic.Uint64 // connections that there were
 
 	feedLog, lostLog, fenceLog *rareLog
@@ -271,7 +271,8 @@ func (b *Bus) housekeeping(ctx context.Context) {
 	}
 }
 
-// maxQueued is how many bytes of events may wait before publishes are refused.
+// maxQueued is how many bytes of events may wait before publishes of those apps are
+// refused to which most of them belong.
 const maxQueued = 64 << 20
 
 // Publish implements hub.Bus.
@@ -296,13 +297,12 @@ func (b *Bus) Publish(m hub.Message, done func(error)) {
 		until: began.Add(publishPatience),
 	}
 	bytes := int64(p.bytes())
-	if b.queued.Add(bytes) > maxQueued {
-		b.queued.Add(-bytes)
-		answer(fmt.Errorf("%w: too much waits for Redis", hub.ErrUnavailable))
+	if !b.backlog.admit(m.Topic.App, bytes) {
+		answer(fmt.Errorf("%w: too many of the app's events wait for Redis", hub.ErrUnavailable))
 		return
 	}
 	p.done = func(err error) {
-		b.queued.Add(-bytes)
+		b.backlog.release(m.Topic.App, bytes)
 		answer(err)
 	}
 	o.publish(p)

@@ -157,11 +157,8 @@ func (c compareCall) args() []any {
 // rosterCall is lua/roster.lua.
 type rosterCall struct{ topic hub.Topic }
 
-// rosterNumbers is how many numbers are kept for what is new about a roster.
-const rosterNumbers = 1 << 17
-
 func (rosterCall) script(s *scripts) *script { return &s.roster }
-func (c rosterCall) args() []any             { return []any{appKey(c.topic.App), c.topic.Channel, rosterNumbers} }
+func (c rosterCall) args() []any             { return []any{appKey(c.topic.App), c.topic.Channel} }
 
 func flag(b bool) string {
 	if b {

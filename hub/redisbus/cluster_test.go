@@ -78,28 +78,14 @@ func spread(t *testing.T, b *redisbus.Bus, count int) (topics []hub.Topic, heard
 	return topics, heard
 }
 
-// TestSlotMoves: while a slot is moved from one master to another only its own
-// channels wait, and afterwards they work, and nothing is lost.
-func TestSlotMoves(t *testing.T) {
-	t.Parallel()
-	servers, url := newCluster(t, 3, 0)
-	a, b := open(t, url), open(t, url)
-	topics, heard := spread(t, b, 60)
-	moving := redisbus.PartitionOf(topics[0])
-	slot, from := ownerOf(t, servers, a.Tag(moving))
-	to := servers[(slices.Index(servers, from)+1)%len(servers)]
+// beginMove has a slot be on its way from one master to another.
+func beginMove(slot int, from, to *server) {
 	to.cli("cluster", "setslot", fmt.Sprint(slot), "importing", from.myid())
 	from.cli("cluster", "setslot", fmt.Sprint(slot), "migrating", to.myid())
-	for round := range 3 {
-		for i, topic := range topics {
-			err := publish(nodeOf(a), topic, fmt.Sprintf("during-%d", round))
-			if moves := redisbus.PartitionOf(topic) == moving; !moves && err != nil {
-				t.Errorf("channel %d: %v, though its slot does not move", i, err)
-			} else if moves && err == nil {
-				t.Errorf("channel %d was taken while its slot moves: the test proves nothing", i)
-			}
-		}
-	}
+}
+
+// endMove has it arrive.
+func endMove(slot int, from, to *server) {
 	for {
 		keys := strings.Fields(from.cli("cluster", "getkeysinslot", fmt.Sprint(slot), "100"))
 		if len(keys) == 0 {
@@ -110,6 +96,30 @@ func TestSlotMoves(t *testing.T) {
 	for _, s := range []*server{to, from} {
 		s.cli("cluster", "setslot", fmt.Sprint(slot), "node", to.myid())
 	}
+}
+
+// TestSlotMoves: while a slot is moved from one master to another only its own
+// channels wait, and afterwards they work, and nothing is lost.
+func TestSlotMoves(t *testing.T) {
+	t.Parallel()
+	servers, url := newCluster(t, 3, 0)
+	a, b := open(t, url), open(t, url)
+	topics, heard := spread(t, b, 60)
+	moving := redisbus.PartitionOf(topics[0])
+	slot, from := ownerOf(t, servers, a.Tag(moving))
+	to := servers[(slices.Index(servers, from)+1)%len(servers)]
+	beginMove(slot, from, to)
+	for round := range 3 {
+		for i, topic := range topics {
+			err := publish(nodeOf(a), topic, fmt.Sprintf("during-%d", round))
+			if moves := redisbus.PartitionOf(topic) == moving; !moves && err != nil {
+				t.Errorf("channel %d: %v, though its slot does not move", i, err)
+			} else if moves && err == nil {
+				t.Errorf("channel %d was taken while its slot moves: the test proves nothing", i)
+			}
+		}
+	}
+	endMove(slot, from, to)
 	within(t, "the channel works again", func() bool { return publish(nodeOf(a), topics[0], "after") == nil })
 	for i := range topics {
 		want := []string{"during-0", "during-1", "during-2"}

@@ -37,34 +37,52 @@ func (c *comparer) compare(partition int) {
 	c.check(in, in.rosters()...)
 }
 
-// check compares rosters, in the background.
+// check compares rosters, in the background. Those that cannot be read, which may be
+// after another loss, are checked again.
 func (c *comparer) check(in *incoming, topics ...hub.Topic) {
 	if len(topics) == 0 {
 		return
 	}
 	ctx := c.bus.lifetime
 	c.bus.running.Go(func() {
-		select {
-		case c.turns <- struct{}{}:
-			defer func() { <-c.turns }()
-		case <-ctx.Done():
-			return
-		}
-		differ := topics
-		for round := range compareRounds {
-			if round > 0 && len(differ) > 0 {
-				select {
-				case <-time.After(comparePause):
-				case <-ctx.Done():
-					return
-				}
+		for {
+			if topics = c.checkOnce(ctx, in, topics); len(topics) == 0 {
+				return
 			}
-			differ = c.differing(ctx, in, differ)
-		}
-		for _, t := range differ {
-			c.replace(ctx, in, t)
+			select {
+			case <-time.After(jittered(beatInterval)):
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
+}
+
+// checkOnce returns the topics whose rosters could not be read.
+func (c *comparer) checkOnce(ctx context.Context, in *incoming, topics []hub.Topic) (unread []hub.Topic) {
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return nil
+	}
+	differ := topics
+	for round := range compareRounds {
+		if round > 0 && len(differ) > 0 {
+			select {
+			case <-time.After(comparePause):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		differ = c.differing(ctx, in, differ)
+	}
+	for _, t := range differ {
+		if !c.replace(ctx, in, t) {
+			unread = append(unread, t)
+		}
+	}
+	return unread
 }
 
 // differing returns those topics whose sums are not those of the node.
@@ -88,25 +106,23 @@ func (c *comparer) differing(ctx context.Context, in *incoming, topics []hub.Top
 	return differ
 }
 
-// replace reads a roster and tells the sockets what is new about it.
-func (c *comparer) replace(ctx context.Context, in *incoming, t hub.Topic) {
-	for range compareRounds {
-		in.expectRoster(t)
-		name, _ := c.bus.out[in.index].identity()
-		reply, err := answerOf(c.bus.eval(ctx, c.bus.reads, in.index, name, rosterCall{t}))
-		words, malformed := wordsOf(reply)
-		if outcomeOf(reply, err) == done && malformed == nil && len(words) >= 2 && len(words)%2 == 0 {
-			c.bus.stats.rosters.Add(1)
-			in.replaceRoster(t, digitsOf(words[1]), membersOf(words[2:]))
-			return
-		}
-		select {
-		case <-time.After(beatInterval):
-		case <-ctx.Done():
-			return
-		}
+// replace reads a roster and tells the sockets what is new about it. It says whether
+// it could be read, or need not be.
+func (c *comparer) replace(ctx context.Context, in *incoming, t hub.Topic) bool {
+	known := in.expectRoster(t)
+	if known == nil {
+		return true
 	}
-	in.loseTopic(t)
+	name, _ := c.bus.out[in.index].identity()
+	reply, err := answerOf(c.bus.eval(ctx, c.bus.reads, in.index, name, rosterCall{t}))
+	words, malformed := wordsOf(reply)
+	if outcomeOf(reply, err) != done || malformed != nil || len(words) < 2 || len(words)%2 != 0 {
+		in.unexpectRoster(known)
+		return false
+	}
+	c.bus.stats.rosters.Add(1)
+	in.replaceRoster(t, known, digitsOf(words[1]), membersOf(words[2:]))
+	return true
 }
 
 func membersOf(words []string) []protocol.Member {

@@ -176,13 +176,16 @@ func (t *telling) flags(knowsRoster bool) string {
 	for _, w := range t.waiting {
 		joins = joins || w.joins
 	}
+	if !joins {
+		return flags.String()
+	}
 	switch {
-	case !joins:
 	case keepsRoster(t.of.topic) && !knowsRoster:
 		flags.WriteByte('r')
 	case keepsRoster(t.of.topic):
 		flags.WriteByte('s')
-	case protocol.KindOf(t.of.topic.Channel).IsCache():
+	}
+	if protocol.KindOf(t.of.topic.Channel).IsCache() {
 		flags.WriteByte('x')
 	}
 	return flags.String()

@@ -37,6 +37,10 @@ type incoming struct {
 	ahead   []arrival
 	bytes   int // of ahead
 
+	// Announcements have an order of the node's own, since a roster that is read
+	// after a loss tells of changes that have no number in Redis's.
+	announced uint64 // the last one's number
+
 	judging bool   // Redis has forgotten something, perhaps something that has not come
 	judged  uint64 // what was logged up to here has come
 }
@@ -64,7 +68,7 @@ type arrival struct {
 const maxAhead = 16 << 20
 
 func newIncoming(b *Bus, index int) *incoming {
-	return &incoming{bus: b, index: index, topics: make(map[string]*topic), awaited: make(map[*topic]bool), joining: make(map[*topic]bool)}
+	return &incoming{bus: b, index: index, announced: 1, topics: make(map[string]*topic), awaited: make(map[*topic]bool), joining: make(map[*topic]bool)}
 }
 
 func (in *incoming) channelOf(t hub.Topic) string {
@@ -294,11 +298,27 @@ func (in *incoming) deliver(t *topic, seq uint64, body string) error {
 		in.bus.stats.unknownKinds.Add(1)
 		return nil
 	}
-	t.deliver(seq, b)
+	if seq > t.last {
+		t.last = seq
+		in.hand(t, t.news(seq, b))
+	}
 	if b.kind == sumKind && t.roster != nil && !t.roster.agrees(b.rest) {
 		in.bus.comparer.check(in, t.name)
 	}
 	return nil
+}
+
+// hand gives a topic's receiver what is new. The lock is held.
+func (in *incoming) hand(t *topic, news []hub.Message) {
+	for _, m := range news {
+		if m.Seq == 0 {
+			in.announced++
+			m.Seq = in.announced
+		}
+		if t.receiver != nil {
+			t.receiver.Receive(m)
+		}
+	}
 }
 
 // highest is the highest number that came, and the highest that had come before the
@@ -422,15 +442,6 @@ func (in *incoming) loseAll(before uint64) int {
 	return told
 }
 
-// loseTopic does so for one.
-func (in *incoming) loseTopic(name hub.Topic) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if t := in.topics[in.channelOf(name)]; t != nil {
-		t.lose()
-	}
-}
-
 // rosters lists the topics on which it matters who is there.
 func (in *incoming) rosters() []hub.Topic {
 	in.mu.Lock()
@@ -452,27 +463,33 @@ func (in *incoming) agrees(name hub.Topic, sum string) bool {
 	return t == nil || t.roster == nil || t.roster.agrees(sum)
 }
 
-// expectRoster and replaceRoster take a roster that replaces what is known.
-func (in *incoming) expectRoster(name hub.Topic) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if t := in.topics[in.channelOf(name)]; t != nil && t.roster != nil {
-		t.roster.expect()
-	}
-}
-
-func (in *incoming) replaceRoster(name hub.Topic, seq uint64, members []protocol.Member) {
+// expectRoster has announcements kept until what is known of a topic's roster is
+// replaced. It returns that, nil when nothing is known.
+func (in *incoming) expectRoster(name hub.Topic) *roster {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	t := in.topics[in.channelOf(name)]
-	if t == nil || t.roster == nil {
-		return
+	if t == nil || t.roster == nil || !t.roster.expect() {
+		return nil
 	}
-	for _, m := range t.roster.replace(t.name, seq, t.last, members) {
-		t.told = max(t.told, m.Seq)
-		if t.receiver != nil {
-			t.receiver.Receive(m)
-		}
+	return t.roster
+}
+
+// unexpectRoster is for an answer that has not come.
+func (in *incoming) unexpectRoster(r *roster) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r.unexpect()
+}
+
+// replaceRoster replaces what was known, unless that was forgotten meanwhile, and
+// tells the receiver what is new.
+func (in *incoming) replaceRoster(name hub.Topic, r *roster, seq uint64, members []protocol.Member) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	t := in.topics[in.channelOf(name)]
+	if t != nil && t.roster == r {
+		in.hand(t, r.replace(t.name, seq, members))
 	}
 }
 
@@ -508,16 +525,16 @@ type joining struct {
 	sum     string
 	member  *protocol.Member // who joins
 	until   time.Time
-	done    func(members []protocol.Member, seq uint64)
+	done    func(members []protocol.Member, roster uint64)
 }
 
 // learn notes what a subscriber is answered, and gives done the roster, whole, and
-// its place in the order.
+// its place in the order of announcements.
 //
-// Once the node knows a roster, it is what all its sockets are told, since what
-// comes later comes on top of it. It is given at Redis's place in the order if it
-// adds up to what Redis had there. If it does not, announcements are under way; or,
-// after a loss, it is not right yet, and what sets it right will be told to all.
+// Once the node knows a roster, it is what all its sockets are told, since what is
+// announced later comes on top of it. It is given as soon as it adds up to what
+// Redis had. Until then announcements are under way; or, after a loss, it is not
+// right yet, and what sets it right will be told to all.
 func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, done func([]protocol.Member, uint64)) {
 	in.mu.Lock()
 	t := in.topics[in.channelOf(name)]
@@ -526,13 +543,14 @@ func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, d
 	}
 	if t == nil || t.roster == nil {
 		in.mu.Unlock()
-		done(v.members, v.seq)
+		done(v.members, 0)
 		return
 	}
 	if !t.roster.known {
-		t.roster.start(v.seq, v.members)
+		t.roster.start(v.seq, in.announced, v.members)
+		members, place := t.roster.list(), in.announced
 		in.mu.Unlock()
-		done(v.members, v.seq)
+		done(members, place)
 		return
 	}
 	sum := v.sum
@@ -557,19 +575,18 @@ func (in *incoming) learn(name hub.Topic, v *verdict, member *protocol.Member, d
 func (in *incoming) joined(t *topic, now time.Time) (over []func()) {
 	kept := t.joining[:0]
 	for _, w := range t.joining {
-		members, seq := t.roster.list(), t.place()
+		members, place := t.roster.list(), in.announced
 		switch {
 		case t.roster.agrees(w.sum):
-			seq = max(seq, w.verdict.seq)
 		case w.verdict.partial && t.roster.has(w.member):
 		case now.After(w.until) && t.roster.has(w.member):
 		case now.After(w.until.Add(patience / 2)):
-			members, seq = nil, 0 // his own announcement does not come
+			members = nil // his own announcement does not come
 		default:
 			kept = append(kept, w)
 			continue
 		}
-		over = append(over, func() { w.done(members, seq) })
+		over = append(over, func() { w.done(members, place) })
 	}
 	clear(t.joining[len(kept):])
 	if t.joining = kept; len(kept) == 0 {

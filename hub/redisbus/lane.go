@@ -233,7 +233,7 @@ func (o *outgoing) finish(h *holding) {
 func (o *outgoing) untake(c *call) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.publishes = append(c.publishes, o.publishes...)
+	o.publishes.putBack(c.publishes)
 	o.putBack(c, (*holding).untake)
 }
 

@@ -128,6 +128,7 @@ type proxy struct {
 	listener net.Listener
 	to       string
 	closed   atomic.Bool                       // for new connections
+	delay    atomic.Int64                      // of what passes, in ns
 	refuses  atomic.Pointer[func([]byte) bool] // what a node may not say
 
 	mu    sync.Mutex
@@ -175,6 +176,7 @@ func (p *proxy) carry(from, to net.Conn, request bool) {
 		if refuses := p.refuses.Load(); err != nil || request && refuses != nil && (*refuses)(buffer[:n]) {
 			return
 		}
+		time.Sleep(time.Duration(p.delay.Load()))
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}

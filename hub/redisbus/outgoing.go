@@ -42,7 +42,7 @@ type outgoing struct {
 	batch     *batch // that is under way; nil = none
 	urgent    bool   // a lane knows that events wait
 	listed    bool   // a lane knows that topics wait
-	publishes []*op
+	publishes publishQueue
 	held      map[hub.Topic]*holding
 	dirty     []*holding // those that are queued, oldest first
 	waiters   []*waiter  // oldest first
@@ -79,7 +79,7 @@ func (o *outgoing) err() error {
 func (o *outgoing) publish(p *op) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.publishes = append(o.publishes, p)
+	o.publishes.add(p)
 	o.list()
 }
 
@@ -89,7 +89,7 @@ func (o *outgoing) list() {
 		return
 	}
 	l := o.server.Load().laneOf(o.index)
-	if len(o.publishes) > 0 && !o.urgent {
+	if o.publishes.count > 0 && !o.urgent {
 		o.urgent = true
 		l.add(o, true)
 	}
@@ -206,17 +206,14 @@ func (o *outgoing) takePublishes(b *batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.urgent = false
-	n := 0
-	for n < len(o.publishes) && b.publishes > 0 && b.bytes > 0 {
-		b.publishes--
-		b.bytes -= o.publishes[n].bytes()
-		n++
-	}
-	if n == 0 || !o.begin(b) {
+	if o.publishes.count == 0 || !o.begin(b) {
 		return
 	}
-	taken := o.publishes[:n:n]
-	o.publishes = o.publishes[n:]
+	taken := o.publishes.take(b.publishes, b.bytes)
+	b.publishes -= len(taken)
+	for _, p := range taken {
+		b.bytes -= p.bytes()
+	}
 	b.calls = append(b.calls, &call{to: o, name: o.name, request: publishCall{bundled(taken)}, publishes: taken})
 }
 
@@ -277,11 +274,7 @@ func (o *outgoing) oldest() (since time.Time) {
 // all the same.
 func (o *outgoing) expire(now time.Time) {
 	o.mu.Lock()
-	var late []*op
-	for len(o.publishes) > 0 && now.After(o.publishes[0].until) {
-		late = append(late, o.publishes[0])
-		o.publishes = o.publishes[1:]
-	}
+	late := o.publishes.expire(now)
 	var waited []func(*verdict, error)
 	for len(o.waiters) > 0 && (o.waiters[0].answer == nil || now.After(o.waiters[0].until)) {
 		if answer := o.waiters[0].answer; answer != nil {
@@ -332,5 +325,5 @@ func (o *outgoing) answer(waiting []*waiter, v *verdict, err error) {
 func (o *outgoing) quiet() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.paused || !o.entered || o.batch == nil && len(o.publishes)+len(o.dirty) == 0
+	return o.paused || !o.entered || o.batch == nil && o.publishes.count+len(o.dirty) == 0
 }

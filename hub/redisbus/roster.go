@@ -13,15 +13,16 @@ import (
 // that after a loss the sockets hear only of what differs.
 type roster struct {
 	known   bool
-	since   uint64            // the answer's place in the order
+	since   uint64            // the answer's place in Redis's order
+	place   uint64            // and in the node's own order of announcements
 	members map[string][]byte // user id to user info
 	sum     int64             // over the members, to compare
 	listed  []protocol.Member // the same as members, if it was asked for since the last change
 
 	// Announcements that may be newer than an answer that is awaited: the first
 	// one, or the one that replaces what is known.
-	awaits   bool
-	replaced uint64 // the place of an answer that has replaced what was known
+	awaits   int    // how many answers
+	replaced uint64 // the place of the last that has replaced what was known
 	early    []announcement
 }
 
@@ -32,12 +33,9 @@ type announcement struct {
 	info []byte
 }
 
-// start takes the roster of the first answer.
-func (r *roster) start(seq uint64, members []protocol.Member) {
-	if r.known {
-		return
-	}
-	r.known, r.since = true, seq
+// start takes the roster of the first answer, with its places in both orders.
+func (r *roster) start(seq, place uint64, members []protocol.Member) {
+	r.known, r.since, r.place = true, seq, place
 	r.members = make(map[string][]byte, len(members))
 	for _, m := range members {
 		r.put(m.ID, m.Info)
@@ -111,22 +109,22 @@ func (r *roster) agrees(sum string) bool {
 	return !r.known || strconv.FormatInt(r.sum, 10) == sum
 }
 
-// hear takes an announcement and says whether it is news to the sockets.
-func (r *roster) hear(a announcement) bool {
-	if !r.known {
+// hear takes an announcement and says whether it is to be handed on, and at which
+// place among the announcements; 0 = the next.
+func (r *roster) hear(a announcement) (place uint64, handed bool) {
+	switch {
+	case !r.known:
 		r.early = append(r.early, a)
-		return true
+		return 0, true
+	case a.seq <= r.replaced:
+		return 0, false // the roster that was read had it
+	case a.seq <= r.since:
+		return r.place, true // every answer contains it
 	}
-	if a.seq <= r.replaced {
-		return false // the answer that has replaced the roster had it
-	}
-	if r.awaits {
+	if r.awaits > 0 {
 		r.early = append(r.early, a)
 	}
-	if a.seq <= r.since {
-		return true // for those who joined even earlier, if anyone did
-	}
-	return r.apply(a)
+	return 0, r.apply(a)
 }
 
 func (r *roster) apply(a announcement) bool {
@@ -136,18 +134,28 @@ func (r *roster) apply(a announcement) bool {
 	return r.drop(a.user)
 }
 
-// expect has announcements kept until an answer replaces what is known.
-func (r *roster) expect() {
+// expect has announcements kept until an answer replaces what is known. Several
+// may be under way. It says whether the roster is known, so that it can be replaced.
+func (r *roster) expect() bool {
 	if r.known {
-		r.awaits, r.early = true, nil
+		r.awaits++
+	}
+	return r.known
+}
+
+// unexpect is for an answer that does not come.
+func (r *roster) unexpect() {
+	r.awaits--
+	if r.awaits == 0 {
+		r.early = nil
 	}
 }
 
 // replace takes the whole roster, as it was at a place in the order, and returns
-// what is news about it. The news have numbers behind last, the last message's.
-func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Member) []hub.Message {
-	if !r.known {
-		r.start(seq, members)
+// what is news about it. One that is older than what is known changes nothing.
+func (r *roster) replace(t hub.Topic, seq uint64, members []protocol.Member) []hub.Message {
+	defer r.unexpect()
+	if seq <= max(r.since, r.replaced) {
 		return nil
 	}
 	now := &roster{known: true, members: make(map[string][]byte, len(members))}
@@ -159,7 +167,7 @@ func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Membe
 			now.apply(a)
 		}
 	}
-	r.awaits, r.early, r.replaced = false, nil, max(r.replaced, seq)
+	r.replaced = seq
 	var news []bulletin
 	for id := range r.members {
 		if _, here := now.members[id]; !here {
@@ -172,10 +180,9 @@ func (r *roster) replace(t hub.Topic, seq, last uint64, members []protocol.Membe
 		}
 	}
 	r.members, r.sum, r.listed = now.members, now.sum, nil
-	first := max(last+1, seq+1-min(seq, rosterNumbers))
 	messages := make([]hub.Message, len(news))
 	for i, b := range news {
-		messages[i] = b.message(t, first+uint64(i))
+		messages[i] = b.message(t, 0)
 	}
 	return messages
 }

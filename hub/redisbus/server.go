@@ -39,8 +39,8 @@ func newServer(b *Bus, addr string) *server {
 	if addr == "" {
 		s.addr = b.config.String()
 	}
-	s.commands = b.config.open(addr, commandConns)
-	s.beats = b.config.open(addr, beatConns)
+	s.commands = b.config.open(addr, commandConns, commandConns)
+	s.beats = b.config.open(addr, beatConns, beatConns)
 	for i := range s.lanes {
 		s.lanes[i] = newLane(s)
 	}

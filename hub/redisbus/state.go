@@ -71,12 +71,12 @@ func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, er
 	case v.members == nil && keepsRoster(j.Topic) && !b.in[partitionOf(j.Topic)].knowsRoster(j.Topic):
 		b.ask(j, done) // it was forgotten meanwhile
 	default:
-		b.in[partitionOf(j.Topic)].learn(j.Topic, v, j.Member, func(members []protocol.Member, seq uint64) {
+		b.in[partitionOf(j.Topic)].learn(j.Topic, v, j.Member, func(members []protocol.Member, roster uint64) {
 			if keepsRoster(j.Topic) && members == nil {
 				done(hub.Joined{}, errInTime)
 				return
 			}
-			done(hub.Joined{Seq: seq, Cached: v.cached, Members: members}, nil)
+			done(hub.Joined{Seq: v.seq, Roster: roster, Cached: v.cached, Members: members}, nil)
 		})
 	}
 }

@@ -88,7 +88,7 @@ func (b *Bus) Stats() Stats {
 func (o *outgoing) count(s *Stats, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s.Events += len(o.publishes)
+	s.Events += o.publishes.count
 	s.Topics += len(o.dirty)
 	s.Restating += o.restates
 	if len(o.dirty) > 0 {

@@ -21,7 +21,6 @@ type topic struct {
 	joining  []joining
 	floor    uint64  // what came up to here came before anybody was told of the channel
 	last     uint64  // the last message
-	told     uint64  // the highest number of what the receiver was given
 	roster   *roster // nil where it does not matter who is there
 }
 
@@ -50,29 +49,21 @@ func (t *topic) lose() bool {
 }
 
 // place is the place in the order of what was handed on last.
-func (t *topic) place() uint64 { return max(t.last, t.told, t.floor) }
+func (t *topic) place() uint64 { return max(t.last, t.floor) }
 
-// deliver hands a message on, if it is newer than the last.
-func (t *topic) deliver(seq uint64, b bulletin) {
-	if seq <= t.last {
-		return
-	}
-	t.last = seq
-	for _, m := range t.news(seq, b) {
-		if t.receiver != nil {
-			t.receiver.Receive(m)
-		}
-	}
-}
-
-// news is what the sockets have to be told.
+// news is what the sockets have to be told. Announcements get their numbers later,
+// unless they have one.
 func (t *topic) news(seq uint64, b bulletin) []hub.Message {
 	switch b.kind {
 	case enteredKind, leftKind:
-		a := announcement{seq: seq, kind: b.kind, user: b.user, info: member(b.user, b.rest).Info}
-		if t.roster != nil && !t.roster.hear(a) {
+		if t.roster == nil {
+			return []hub.Message{b.message(t.name, 0)}
+		}
+		place, handed := t.roster.hear(announcement{seq: seq, kind: b.kind, user: b.user, info: member(b.user, b.rest).Info})
+		if !handed {
 			return nil
 		}
+		return []hub.Message{b.message(t.name, place)}
 	case sumKind:
 		return nil
 	case bundleKind:

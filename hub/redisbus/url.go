@@ -268,23 +268,25 @@ func (c Config) String() string {
 
 const (
 	// commandConns and beatConns bound the connections to a server, and readConns
-	// those for questions.
-	commandConns = lanesPerServer + 1
-	beatConns    = 2
-	readConns    = 4
+	// those for questions, of which idleReadConns stay open.
+	commandConns  = lanesPerServer + 1
+	beatConns     = 2
+	readConns     = 4
+	idleReadConns = 2
 )
 
-// open returns a client for a server. Nothing is tried twice behind our back: a
+// open returns a client for a server, with at most so many connections, of which so
+// many stay open when idle. Nothing is tried twice behind our back: a
 // publish that was carried out, but whose answer was lost, must not be carried out
 // again.
-func (c Config) open(addr string, conns int) *redis.Client {
+func (c Config) open(addr string, conns, idle int) *redis.Client {
 	if c.mode == sentinel {
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: c.master, SentinelAddrs: c.addrs,
 			SentinelUsername: c.sentinelUsername, SentinelPassword: c.sentinelPassword,
 			Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
 			MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
-			WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, DisableIdentity: true,
+			WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, MaxIdleConns: idle, DisableIdentity: true,
 		})
 	}
 	if c.mode == standalone {
@@ -294,7 +296,7 @@ func (c Config) open(addr string, conns int) *redis.Client {
 		Network: c.network, Addr: addr,
 		Username: c.username, Password: c.password, DB: c.db, TLSConfig: c.tls, Protocol: 2,
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
-		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, DisableIdentity: true,
+		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: conns, MaxIdleConns: idle, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 }
@@ -303,12 +305,12 @@ func (c Config) open(addr string, conns int) *redis.Client {
 // server has what.
 func (c Config) openReads() redis.UniversalClient {
 	if c.mode != cluster {
-		return c.open("", readConns)
+		return c.open("", readConns, idleReadConns)
 	}
 	return redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: c.addrs, Username: c.username, Password: c.password, TLSConfig: c.tls, Protocol: 2,
 		MaxRetries: -1, MaxRedirects: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
-		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: readConns,
+		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: readConns, MaxIdleConns: idleReadConns,
 		ClusterStateReloadInterval: 5 * time.Second, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})

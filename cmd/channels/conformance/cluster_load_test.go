@@ -216,7 +216,12 @@ func TestNodesComeAndGo(t *testing.T) {
 // they are told miss nothing while their socket is open.
 func TestRollingRestart(t *testing.T) {
 	r := startRedis(t)
-	nodes := startCluster(t, r, 3)
+	rollOver(t, startCluster(t, r, 3), func() *server { return startNode(t, r) })
+}
+
+// rollOver replaces every node under load, and audits what clients have seen.
+func rollOver(t *testing.T, nodes []*server, next func() *server) {
+	t.Helper()
 	l := startLoad(t, slices.Clone(nodes), 4)
 	var all struct {
 		sync.Mutex
@@ -254,10 +259,10 @@ func TestRollingRestart(t *testing.T) {
 		current[i].terminate()
 		current[i].awaitExit()
 		current = slices.Clone(current)
-		current[i] = startNode(t, r)
-		next := slices.Clone(current)
-		home.Store(&next)
-		l.use(next)
+		current[i] = next()
+		all := slices.Clone(current)
+		home.Store(&all)
+		l.use(all)
 		time.Sleep(500 * time.Millisecond)
 	}
 	acked := l.end()

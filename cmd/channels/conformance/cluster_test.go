@@ -127,7 +127,7 @@ func TestRedisRestartedEmpty(t *testing.T) {
 	})
 	// Every node is as good as any other, so they stay behind their balancer.
 	time.Sleep(5 * time.Second)
-	if status, body := a.opsGet("/readyz"); status != http.StatusOK {
+	if status, body := a.opsGet("/readyz"); status != http.StatusOK || !strings.HasPrefix(body, "ok, but publishes are refused: ") {
 		t.Errorf("while redis is away: /readyz %d %s", status, body)
 	}
 	if busMetric(t, a, "up") != 0 {

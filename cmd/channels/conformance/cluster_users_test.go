@@ -9,13 +9,17 @@ import (
 	"time"
 )
 
-// TestAcrossNodes goes through what a client or a publisher on one node does to
-// clients on another.
-func TestAcrossNodes(t *testing.T) {
-	r := startRedis(t)
-	nodes := startCluster(t, r, 2, "CHANNELS_APP_SUBSCRIPTION_COUNT_EVENTS=true")
-	a, b := nodes[0], nodes[1]
+const countsTold = "CHANNELS_APP_SUBSCRIPTION_COUNT_EVENTS=true"
 
+func TestAcrossNodes(t *testing.T) {
+	nodes := startCluster(t, startRedis(t), 2, countsTold)
+	acrossNodes(t, nodes[0], nodes[1])
+}
+
+// acrossNodes goes through what a client or a publisher on one node does to clients
+// on another.
+func acrossNodes(t *testing.T, a, b *server) {
+	t.Helper()
 	t.Run("client events, without the sender", func(t *testing.T) {
 		sender, other := connect(t, a), connect(t, b)
 		sender.subscribePresence("presence-talk", memberData("s"))
@@ -70,7 +74,7 @@ func TestAcrossNodes(t *testing.T) {
 			c.subscribePresence("presence-same", memberData([]string{"x", "y", "x"}[i]))
 			connect(t, s).subscribeQuietly("public-same")
 		}
-		for _, s := range nodes {
+		for _, s := range []*server{a, b} {
 			_, body := get(t, s, "/apps/1/channels", map[string]string{"filter_by_prefix": "presence-same", "info": "user_count"})
 			sameJSON(t, "channels", body, `{"channels":{"presence-same":{"user_count":2}}}`)
 			_, body = get(t, s, "/apps/1/channels/public-same", map[string]string{"info": "subscription_count"})

@@ -102,7 +102,12 @@ func startCluster(t testing.TB, r *redisServer, count int, settings ...string) [
 
 func startNode(t testing.TB, r *redisServer, settings ...string) *server {
 	t.Helper()
-	return start(t, append([]string{"--redis=" + r.url()}, settings...)...)
+	return startNodeOf(t, r, mustBinary(t), settings...)
+}
+
+func startNodeOf(t testing.TB, r *redisServer, binary string, settings ...string) *server {
+	t.Helper()
+	return startBinary(t, binary, append([]string{"--redis=" + r.url()}, settings...)...)
 }
 
 // startMortal runs a node that the test will kill.
