@@ -181,6 +181,7 @@ type node struct {
 func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error {
 	public := n.front.HTTPServer()
 	operator := opsServer(n.ops, n.log)
+	go giveBackSpareMemory(ctx)
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(l.public) }()
 	if l.ops != nil {
