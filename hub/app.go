@@ -55,7 +55,7 @@ type App struct {
 	// the clients that can read that; 0 = never.
 	CompressionMin int
 
-	ActivityTimeout time.Duration // silence after which either side probes
+	ActivityTimeout time.Duration // silence after which either side sends a ping
 	CacheTTL        time.Duration // life of a cache channel's last event
 }
 

@@ -1,3 +1,3 @@
-// Package api is the signed REST API under /apps/{id}: publishers trigger events
-// and ask about channels and users.
+// Package api is the signed REST API under /apps/{id}: applications trigger events,
+// ask about channels and users, and terminate users' connections.
 package api

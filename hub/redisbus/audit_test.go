@@ -103,6 +103,9 @@ func (a *audit) newNode() *auditNode {
 		a.t.Fatal(err)
 	}
 	bus, err := redisbus.Open(context.Background(), redisbus.Options{Config: config})
+	for until := time.Now().Add(time.Minute); err != nil && time.Now().Before(until); {
+		bus, err = redisbus.Open(context.Background(), redisbus.Options{Config: config}) // a master is dead, or Redis away
+	}
 	if err != nil {
 		a.t.Fatal(err)
 	}

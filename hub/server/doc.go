@@ -1,3 +1,3 @@
-// Package server is the public listener: it checks handshakes, and hands sockets
-// to the transport and requests to the REST API.
+// Package server is the public listener: it accepts connections, checks handshakes,
+// and hands clients to their transports and other requests to the REST API.
 package server

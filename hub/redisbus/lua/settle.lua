@@ -1,21 +1,26 @@
 -- A node has said all that it has, under its name of now, or asks whether all
 -- others have.
--- ARGV: 1 = it has; then names that it had before, which are dead.
+-- ARGV: 1 = it has; then names that it had before. Those are dead, and so are all
+-- others on its lease: a replica that was behind may have some again.
 -- Answers ok, 1 = nodes may still be coming back, the highest logged number that
 -- anybody knew before the loss, the number of graves.
 local refusal = admit()
 if refusal then return refusal end
 writable()
 progress()
+local function bury(old)
+  redis.call('SREM', tag .. ':nodes', old)
+  redis.call('SREM', tag .. ':restating', old)
+  redis.call('SET', tag .. ':dead:' .. old, '', 'EX', 3600)
+  redis.call('SADD', tag .. ':graves', old)
+end
 if ARGV[4] == '1' then
   redis.call('SREM', tag .. ':restating', me)
-  for i = 5, #ARGV do
-    local old = ARGV[i]
-    redis.call('SREM', tag .. ':nodes', old)
-    redis.call('SREM', tag .. ':restating', old)
-    redis.call('SET', tag .. ':dead:' .. old, '', 'EX', 3600)
-    redis.call('SADD', tag .. ':graves', old)
+  local lease = string.match(me, '^[^.]*%.')
+  for _, node in ipairs(redis.call('SMEMBERS', tag .. ':nodes')) do
+    if node ~= me and string.sub(node, 1, #lease) == lease then bury(node) end
   end
+  for i = 5, #ARGV do bury(ARGV[i]) end
 end
 speak()
 return {'ok', settling() and '1' or '0', redis.call('HGET', tag .. ':p', 'known') or '0',
