@@ -33,11 +33,6 @@ type (
 		fault  protocol.Fault
 		reason CloseReason
 	}
-	// overQuota ends a connection that was not counted.
-	overQuota struct {
-		ofConn
-		fault protocol.Fault
-	}
 	// reply sends a frame, in its place among the other answers.
 	reply struct {
 		ofConn
@@ -78,7 +73,6 @@ type (
 func (c *attach) do(w *worker)      { w.attach(c.conn) }
 func (c *depart) do(w *worker)      { w.depart(c.conn, c.end) }
 func (c *closing) do(w *worker)     { w.close(c.conn, c.fault, c.reason) }
-func (c *overQuota) do(w *worker)   { w.overQuota(c.conn, c.fault) }
 func (c *reply) do(w *worker)       { w.reply(c.conn, c.frame) }
 func (c *refusal) do(w *worker)     { w.refuseSubscribe(c.conn, c.name, c.fault) }
 func (c *subscribe) do(w *worker)   { w.subscribe(c) }
@@ -91,7 +85,6 @@ func sizeOf[T any](*T) int { return int(unsafe.Sizeof(*new(T))) }
 func (c *attach) cost() int      { return sizeOf(c) }
 func (c *depart) cost() int      { return sizeOf(c) }
 func (c *closing) cost() int     { return sizeOf(c) + len(c.fault.Message) }
-func (c *overQuota) cost() int   { return sizeOf(c) + len(c.fault.Message) }
 func (c *reply) cost() int       { return sizeOf(c) + len(c.frame) }
 func (c *refusal) cost() int     { return sizeOf(c) + len(c.name) + len(c.fault.Message) }
 func (c *unsubscribe) cost() int { return sizeOf(c) + len(c.name) }

@@ -125,7 +125,7 @@ func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
 func (h *Hub) AppByID(id string) *App { return h.byID[id] }
 
 // Connect takes a new client in, and greets it. It waits for the State where the
-// app has a quota. An error is a protocol.Fault to close the socket with.
+// app has a quota. An error is a Refusal.
 func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 	if err := h.reserve(app); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 func (h *Hub) reserve(app *App) error {
 	if n := h.open.Add(1); h.capacity > 0 && n > int64(h.capacity) {
 		h.open.Add(-1)
-		return protocol.OverCapacity()
+		return Refusal{protocol.OverCapacity(), Capacity}
 	}
 	if app.AuthorizedConnections {
 		return nil // counted when it is authorized

@@ -235,10 +235,18 @@ func TestConnectionLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		app  func(*hub.App)
 		hub  func(*hub.Options)
-		code protocol.Code
+		want hub.Refusal
 	}{
-		"of the app":  {func(a *hub.App) { a.MaxConnections = 2 }, func(*hub.Options) {}, protocol.CodeOverQuota},
-		"of the node": {nil, func(o *hub.Options) { o.MaxConnections = 2 }, protocol.CodeOverCapacity},
+		"of the app": {
+			func(a *hub.App) { a.MaxConnections = 2 }, func(*hub.Options) {}, hub.Refusal{Fault: protocol.OverQuota(), Reason: hub.Quota},
+		},
+		"of the node": {
+			nil, func(o *hub.Options) { o.MaxConnections = 2 }, hub.Refusal{Fault: protocol.OverCapacity(), Reason: hub.Capacity},
+		},
+		"that nobody can tell": {
+			func(a *hub.App) { a.MaxConnections = 3 }, func(o *hub.Options) { o.State = &uncounting{State: o.State, after: 2} },
+			hub.Refusal{Fault: protocol.OverCapacity(), Reason: hub.Backend},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -247,8 +255,8 @@ func TestConnectionLimits(t *testing.T) {
 				r.connect()
 				for range 3 {
 					_, err := r.hub.Connect(r.app, &client{t: t})
-					if f := (protocol.Fault{}); !errors.As(err, &f) || f.Code != test.code {
-						t.Errorf("third connection: %v, want %d", err, test.code)
+					if got := (hub.Refusal{}); !errors.As(err, &got) || got != test.want {
+						t.Errorf("third connection: %+v, want %+v", err, test.want)
 					}
 				}
 				first.conn.Gone(gone)
@@ -258,6 +266,21 @@ func TestConnectionLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// uncounting does not say whether there is room for more connections than so many.
+type uncounting struct {
+	hub.State
+	after int
+}
+
+// Reserve implements hub.State.
+func (u *uncounting) Reserve(app string, connections, most int, done func(error)) {
+	if connections > u.after {
+		done(hub.ErrUnavailable)
+		return
+	}
+	u.State.Reserve(app, connections, most, done)
 }
 
 func TestDrainSpreadsTheReconnects(t *testing.T) {

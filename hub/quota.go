@@ -17,9 +17,22 @@ type quota struct {
 	count int        // on this node, those included that the State has refused or not answered yet
 }
 
+// Refusal is why a connection was not taken: what its client is told, and as what it
+// is counted.
+type Refusal struct {
+	Fault  protocol.Fault
+	Reason CloseReason
+}
+
+// Error implements error.
+func (r Refusal) Error() string { return r.Fault.Error() }
+
+// Unwrap returns the Fault.
+func (r Refusal) Unwrap() error { return r.Fault }
+
 // take asks for one more connection. done(nil): it is admitted. Else it is not,
-// and the error is a protocol.Fault to close the connection with. Either way it is
-// in the count until put. done may be called before take returns.
+// and the error is a Refusal. Either way it is in the count until put. done may be
+// called before take returns.
 func (q *quota) take(done func(error)) {
 	if q.app.MaxConnections == 0 {
 		done(nil)
@@ -33,9 +46,9 @@ func (q *quota) take(done func(error)) {
 		case err == nil:
 			done(nil)
 		case errors.Is(err, ErrFull):
-			done(protocol.OverQuota())
+			done(Refusal{protocol.OverQuota(), Quota})
 		default:
-			done(protocol.OverCapacity())
+			done(Refusal{protocol.OverCapacity(), Backend})
 		}
 	})
 }

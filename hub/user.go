@@ -149,20 +149,11 @@ func (w *worker) authorize(c *Conn) {
 	c.authorized = true
 	if c.app.AuthorizedConnections {
 		c.usage.quota.take(func(err error) {
-			if err != nil {
-				w.post(&overQuota{ofConn{c}, asFault(err)})
+			if refusal := (Refusal{}); errors.As(err, &refusal) {
+				w.post(&closing{ofConn{c}, refusal.Fault, refusal.Reason})
 			}
 		})
 	}
-}
-
-// overQuota closes a connection that was not counted.
-func (w *worker) overQuota(c *Conn, f protocol.Fault) {
-	reason := Quota
-	if f.Code != protocol.CodeOverQuota {
-		reason = Backend
-	}
-	w.close(c, f, reason)
 }
 
 // userSignal is told what happens on a user's status channel.

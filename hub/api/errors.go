@@ -24,7 +24,7 @@ func apiError(status int, text string) error {
 func (a *API) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	answer := a.errorAnswer(r, err)
 	switch answer.Status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", retryAfter)
 	case http.StatusUnauthorized, http.StatusRequestEntityTooLarge:
 		abandonBody(w, r)

@@ -281,6 +281,9 @@ func TestEventRateOfBatches(t *testing.T) {
 	r.expect(r.post("/apps/1/batch_events", batchOf("", "a", "b", "c", "d")), 200, "{}")
 	w := r.post("/apps/1/batch_events", batchOf("", "e", "f", "g"))
 	r.expect(w, 429, "Event rate limit exceeded: this app may publish 2 events per second, try again in a moment")
+	if w.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 	r.expectRefused(api.RefusedRate, 3)
 	r.expectPublished("a", "b", "c", "d")
 }

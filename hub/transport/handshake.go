@@ -46,10 +46,9 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, app *hub.App, 
 func (t *Transport) connect(s *session) (hub.CloseReason, error) {
 	client, err := t.hub.Connect(s.app, s)
 	if err != nil {
-		if fault := asFault(err); fault.Code == protocol.CodeOverQuota {
-			return hub.Quota, err
-		}
-		return hub.Capacity, err
+		refusal := hub.Refusal{}
+		errors.As(err, &refusal)
+		return refusal.Reason, err
 	}
 	s.line.Lock()
 	s.client = client

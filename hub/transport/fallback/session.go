@@ -85,11 +85,9 @@ var (
 func (s *session) connect(app *hub.App) {
 	client, err := s.transport.hub.Connect(app, s)
 	if err != nil {
-		fault, reason := asFault(err), hub.Capacity
-		if fault.Code == protocol.CodeOverQuota {
-			reason = hub.Quota
-		}
-		s.refuse(fault, reason)
+		refusal := hub.Refusal{}
+		errors.As(err, &refusal)
+		s.refuse(refusal.Fault, refusal.Reason)
 		return
 	}
 	s.mu.Lock()
