@@ -81,18 +81,25 @@ func (a *audit) run(hard map[string]move) {
 	}
 }
 
+// calm is how long nothing happens after every third hard move: nobody is declared
+// dead, and no departure is told after a loss, before Redis has worked for some time.
+const calm = 12 * time.Second
+
 // makeTrouble makes one move after the other.
 func (a *audit) makeTrouble(end time.Time, moves map[string]move) {
 	random := rand.New(rand.NewPCG(*auditSeed, 2000))
 	names := slices.Sorted(maps.Keys(moves))
 	began := time.Now()
-	for time.Now().Before(end.Add(-time.Second)) && !a.t.Failed() {
+	for made := 1; time.Now().Before(end.Add(-time.Second)) && !a.t.Failed(); made++ {
 		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
 		name := names[random.IntN(len(names))]
 		if *auditHard {
 			a.t.Logf("%v: %s", time.Since(began).Round(time.Millisecond), name)
 		}
 		moves[name](a, random)
+		if *auditHard && made%3 == 0 {
+			time.Sleep(calm)
+		}
 	}
 }
 
@@ -155,7 +162,7 @@ func (a *audit) restartEmpty(random *rand.Rand) {
 		}
 		s.start()
 	})
-	time.Sleep(12 * time.Second) // departures are announced again after six
+	time.Sleep(calm)
 }
 
 // loses does what takes something away that Redis had answered, at a moment at

@@ -194,9 +194,10 @@ func (a *audit) exit(at place, random *rand.Rand) {
 }
 
 // await waits until the watchers have been told what the model says. Those who
-// were on a node that died are told gone once its lease is over.
+// were on a node that died are told gone once its lease is over, which may take
+// until there is calm.
 func (a *audit) await(at place) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		a.mu.Lock()
 		p := a.presence(at)
