@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +89,8 @@ const calm = 12 * time.Second
 // makeTrouble makes one move after the other.
 func (a *audit) makeTrouble(end time.Time, moves map[string]move) {
 	random := rand.New(rand.NewPCG(*auditSeed, 2000))
-	names := slices.Sorted(maps.Keys(moves))
+	only := regexp.MustCompile(*auditOnly)
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(moves)), func(name string) bool { return !only.MatchString(name) })
 	began := time.Now()
 	for made := 1; time.Now().Before(end.Add(-time.Second)) && !a.t.Failed(); made++ {
 		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
@@ -174,6 +176,15 @@ func (a *audit) loses(do func()) {
 	do()
 }
 
+// losesQuietly does so for a server whose replica may be behind, while nobody comes
+// or goes: what only the server had is lost, and sockets are told that it is.
+func (a *audit) losesQuietly(do func()) {
+	a.working.Lock()
+	defer a.working.Unlock()
+	time.Sleep(200 * time.Millisecond)
+	do()
+}
+
 // failOver has a replica take over, which its master hands everything to.
 func (a *audit) failOver(random *rand.Rand) {
 	for range 10 {
@@ -205,7 +216,7 @@ func (a *audit) killMaster(random *rand.Rand) {
 		if !s.leads() {
 			continue
 		}
-		a.loses(func() {
+		a.losesQuietly(func() {
 			s.kill()
 			within(a.t, "a replica takes over", func() bool { return a.leaders() == all })
 			s.start()
@@ -238,7 +249,7 @@ func (a *audit) moveSlot(random *rand.Rand) {
 // failOverSentinels has the sentinels make a replica the master.
 func (a *audit) failOverSentinels(sentinel int) {
 	before := a.watchedMaster()
-	a.loses(func() {
+	a.losesQuietly(func() {
 		(&server{t: a.t, port: sentinel}).cli("sentinel", "failover", "mymaster")
 		a.succeeded(before)
 	})
@@ -247,7 +258,7 @@ func (a *audit) failOverSentinels(sentinel int) {
 // killWatchedMaster has the sentinels do so because it is dead.
 func (a *audit) killWatchedMaster() {
 	before := a.watchedMaster()
-	a.loses(func() {
+	a.losesQuietly(func() {
 		before.kill()
 		a.succeeded(before)
 		before.start()

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ import (
 var (
 	auditFor  = flag.Duration("audit", 30*time.Second, "how long the random audit takes")
 	auditHard = flag.Bool("hard", false, "the random audit also makes the moves that take long: Redis stands still, is lost, or is full")
+	auditOnly = flag.String("moves", "", "the random audit makes only moves that match this expression")
 	auditSeed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random audit")
 )
 
@@ -42,6 +44,7 @@ type audit struct {
 	redis []*server
 	proxy *proxy // between the nodes and Redis; nil = none
 	url   string
+	log   *slog.Logger
 	app   hub.App
 
 	mu       sync.Mutex
@@ -49,6 +52,7 @@ type audit struct {
 	model    map[place]*presence
 	watchers []*auditSocket
 
+	working    sync.RWMutex // held by who does anything; and by who loses what has not reached a replica
 	publishing sync.RWMutex // held by who publishes; and by who loses what Redis has, for nothing to be under way
 
 	joins, leaves, published, kills int
@@ -74,6 +78,7 @@ type presence struct {
 
 func newAudit(t *testing.T, servers []*server, url string) *audit {
 	a := &audit{t: t, redis: servers, url: url, model: map[place]*presence{}}
+	a.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a.app = hub.DefaultApp()
 	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
 	for range auditLiving + auditMortal {
@@ -102,9 +107,9 @@ func (a *audit) newNode() *auditNode {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	bus, err := redisbus.Open(context.Background(), redisbus.Options{Config: config})
+	bus, err := redisbus.Open(context.Background(), redisbus.Options{Config: config, Log: a.log})
 	for until := time.Now().Add(time.Minute); err != nil && time.Now().Before(until); {
-		bus, err = redisbus.Open(context.Background(), redisbus.Options{Config: config}) // a master is dead, or Redis away
+		bus, err = redisbus.Open(context.Background(), redisbus.Options{Config: config, Log: a.log}) // a master is dead, or Redis away
 	}
 	if err != nil {
 		a.t.Fatal(err)
@@ -117,6 +122,7 @@ func (a *audit) newNode() *auditNode {
 func (a *audit) work(index int, end time.Time) {
 	random := rand.New(rand.NewPCG(*auditSeed, uint64(index)))
 	for time.Now().Before(end) && !a.t.Failed() {
+		a.working.RLock()
 		user := fmt.Sprintf("u%d-%d", index, random.IntN(auditUsers))
 		at := place{fmt.Sprintf("presence-%d", random.IntN(auditRooms)), user}
 		switch n := random.IntN(10); {
@@ -127,6 +133,7 @@ func (a *audit) work(index int, end time.Time) {
 		default:
 			a.publish(at.room, random)
 		}
+		a.working.RUnlock()
 	}
 }
 

@@ -281,7 +281,7 @@ func (l *line) isOver() bool { return l.over.Load() }
 // been broken since its last sign of life.
 func (l *line) workedUntil() uint64 {
 	if l.silent.Load() {
-		return l.clock.Load()
+		return max(l.clock.Load(), l.since)
 	}
 	return l.feed.server.now()
 }

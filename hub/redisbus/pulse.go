@@ -162,11 +162,8 @@ func newUndertaker(b *Bus) *undertaker {
 func (u *undertaker) bury(ctx context.Context, p *pulse, dead string) {
 	u.bus.log.Warn("a node has not renewed its lease: announcing who was on it", "lease", dead)
 	whole := true
-	for i := range partitions {
-		if u.bus.keys.groupOf(i) != p.group || ctx.Err() != nil {
-			continue
-		}
-		reply, err := answerOf(u.bus.eval(ctx, u.bus.reads, i, "", buryCall{[]string{dead + "."}}))
+	for i, c := range u.each(ctx, p, buryCall{[]string{dead + "."}}) {
+		reply, err := answerOf(c)
 		if outcomeOf(reply, err) != done {
 			whole = false
 			continue
@@ -178,6 +175,19 @@ func (u *undertaker) bury(ctx context.Context, p *pulse, dead string) {
 	if whole && ctx.Err() == nil {
 		_ = u.bus.reads.ZRem(ctx, u.bus.keys.dying(p.home), dead).Err()
 	}
+}
+
+// each runs a script in all partitions of a lease, at once.
+func (u *undertaker) each(ctx context.Context, p *pulse, r request) map[int]*redis.Cmd {
+	pipe := u.bus.reads.Pipeline()
+	commands := map[int]*redis.Cmd{}
+	for i := range partitions {
+		if u.bus.keys.groupOf(i) == p.group {
+			commands[i] = u.bus.eval(ctx, pipe, i, "", r)
+		}
+	}
+	_, _ = pipe.Exec(ctx) // every command has its error
+	return commands
 }
 
 // clear removes what the dead had in a partition, in the background.
@@ -216,16 +226,8 @@ func (u *undertaker) sweep(ctx context.Context, p *pulse, audit bool) {
 		return
 	}
 	defer p.sweeping.Store(false)
-	pipe := u.bus.reads.Pipeline()
-	commands := map[int]*redis.Cmd{}
-	for i := range partitions {
-		if u.bus.keys.groupOf(i) == p.group {
-			commands[i] = u.bus.eval(ctx, pipe, i, "", sweepCall{})
-		}
-	}
-	_, _ = pipe.Exec(ctx) // every command has its error
 	bytes := uint64(0)
-	for i, c := range commands {
+	for i, c := range u.each(ctx, p, sweepCall{}) {
 		reply, err := answerOf(c)
 		if outcomeOf(reply, err) != done || len(reply) < 3 {
 			continue

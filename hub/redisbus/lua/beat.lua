@@ -15,7 +15,7 @@ if ends then
   -- A server that has forgotten a beat may have forgotten more.
   if not beat or tonumber(beat) < tonumber(ARGV[5]) then
     forgotten = '1'
-  elseif tonumber(ends) >= now then
+  elseif now - (tonumber(ends) - lasts) <= lasts / 2 then
     since = tonumber(began)
   end
 elseif ARGV[7] == '0' then
@@ -29,7 +29,8 @@ redis.call('ZADD', tag .. ':versions', ARGV[8], me)
 local reply = {'ok', digits(now), redis.call('ZCARD', leases), 0, ARGV[8], '0', forgotten}
 
 -- Whoever has renewed its own lease without a break for as long as a lease lasts
--- may tell the dead from those that could not reach Redis either.
+-- may tell the dead from those that could not reach Redis either. Half of that time
+-- is a break: a lease that has outlived one may be a little longer than others.
 if since + lasts <= now then
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', leases, 0, digits(now), 'LIMIT', 0, 10)) do
     redis.call('ZREM', leases, node)
