@@ -5,71 +5,70 @@ import (
 	"time"
 )
 
-// ErrUnavailable is what a Bus or a State answers when it is known to be out of
-// reach: nothing was done.
+// ErrUnavailable is the error of a Bus or a State that is known to be out of reach:
+// nothing was done.
 var ErrUnavailable = errors.New("the cluster's backend is out of reach")
 
-// Topic is what messages are about: a channel of an app.
+// Topic is a channel of an app, to which messages are published.
 type Topic struct {
 	App     string // the app's id
 	Channel string
 }
 
-// Message is one event on its way to the subscribers of a channel.
+// Message is one event for the subscribers of a channel, or a signal for the nodes,
+// or both.
 type Message struct {
 	Topic    Topic
-	Seq      uint64        // the message's place in its channel; set by the Bus
-	Frame    []byte        // the whole server frame; nobody changes it
-	Exclude  string        // socket id that does not receive it; "" = none
-	CacheFor time.Duration // > 0: the channel's cached event from now on, for so long
+	Seq      uint64        // sequence number in the topic; set by the Bus
+	Frame    []byte        // the whole WebSocket frame; nobody changes it
+	Exclude  string        // socket id that does not get it; "" = none
+	CacheFor time.Duration // > 0: it is the channel's cached event for so long
 
-	Signal Signal // what the message means to the nodes themselves
-	User   string // whom the signal is about
+	Signal Signal
+	User   string // id of the user whom the signal is about
 }
 
-// Signal says what a message is beside an event.
+// Signal tells the nodes that follow a topic of a change.
 type Signal uint8
 
 // Signals.
 const (
 	NoSignal  Signal = iota
-	Entered          // the user's first connection anywhere has joined the channel
-	Left             // the user's last one has left it
-	Terminate        // the user's connections are to be closed; the State remembers it, see Join.Opened
+	Entered          // a connection of the user has joined the channel, the first over all nodes
+	Left             // a connection of the user has left it, the last over all nodes
+	Terminate        // close the user's connections; the State remembers it, see Join.Opened
 )
 
 // announces says that the signal is an announcement: who is on a channel has
 // changed.
 func (s Signal) announces() bool { return s == Entered || s == Left }
 
-// Receiver is told of the messages of a topic that it follows.
+// Receiver gets the messages of a topic. Its methods do not block.
 type Receiver interface {
-	// Receive takes the next message of the topic. It does not block. Calls for
-	// one topic come one after the other, in the order of Seq.
+	// Receive takes the next message of the topic. Calls for one topic come one
+	// after the other, in the order of Seq.
 	Receive(m Message)
-	// Lost says that messages may have been missed for good: whoever needs every
-	// one has to start afresh.
+	// Lost says that messages may be missing, and will not come any more.
 	Lost()
 }
 
-// Bus carries messages to every node that follows their topic, the sender's own
-// among them. All methods return at once; the callbacks may be called before
-// the method returns or later, on any goroutine, once each.
+// Bus carries messages to every node that follows their topic, also to the one that
+// publishes. Its methods return at once. Follow and Publish call done once, on any
+// goroutine, before they return or later.
 type Bus interface {
-	// Follow has the topic's messages given to r, in place of an earlier
-	// receiver. done(nil) confirms that whatever is published from now on
-	// arrives.
+	// Follow gives the topic's messages to r, which replaces an earlier receiver.
+	// After done(nil), all that is published arrives.
 	Follow(t Topic, r Receiver, done func(error))
-	// Unfollow ends that, if r is still the topic's receiver. A message under way
-	// may yet arrive.
+	// Unfollow ends that if r is still the topic's receiver. A message may still
+	// arrive afterwards.
 	Unfollow(t Topic, r Receiver)
-	// Publish gives m the channel's next sequence number and carries it. All
-	// receivers of a topic see one order. done(nil): the bus has it.
-	// ErrUnavailable: it reaches nobody. Any other error: it may have gone out.
+	// Publish gives m the topic's next sequence number and carries it. All
+	// receivers of a topic get its messages in one order. done(nil): the bus has
+	// it. ErrUnavailable: it reaches nobody. Any other error: it may reach them.
 	Publish(m Message, done func(error))
-	// Err is nil while the bus works for any topic, as far as it knows.
+	// Err is nil while the bus works for at least one topic, as far as it knows.
 	Err() error
-	// TopicErr is nil while it works for a topic. Else what is published there is
-	// refused with this error, which is ErrUnavailable.
+	// TopicErr is nil while the bus works for a topic, as far as it knows.
+	// Otherwise it is ErrUnavailable, and Publish fails with the same.
 	TopicErr(t Topic) error
 }

@@ -43,7 +43,7 @@ type Conn struct {
 	at        int // index in worker.conns
 	subs      subscriptions
 	waiting   int           // bytes of commands that wait for subscriptions
-	probed    time.Duration // when the ping went out that waits for an answer; 0 = none
+	probed    time.Duration // when the ping that has no answer was sent, or was in the queue last; 0 = none
 	fullSince time.Duration // while full, by behind.clock
 	user      *signin       // nil until signed in
 

@@ -56,12 +56,8 @@ func TestWhoTakesNothingIsEnded(t *testing.T) {
 			for _, c := range []*client{deaf, slow} {
 				c.conn.Touch()
 			}
-			deaf.mu.Lock()
-			deaf.stalled = time.Since(began)
-			deaf.mu.Unlock()
-			slow.mu.Lock()
-			slow.stalled = 9 * time.Second
-			slow.mu.Unlock()
+			deaf.stallFor(time.Since(began))
+			slow.stallFor(9 * time.Second)
 		}
 		deaf.expectClosed(protocol.CodePongMissing)
 		if after := deaf.at.Sub(began); after < 160*time.Second || after > 180*time.Second {

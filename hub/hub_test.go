@@ -110,6 +110,13 @@ func (c *client) set(b hub.Backlog) {
 	c.backlog = b
 }
 
+// stallFor sets what Stalled answers.
+func (c *client) stallFor(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stalled = d
+}
+
 func (c *client) Stalled() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,10 +8,11 @@ import (
 
 // Liveness. A connection that has been silent for its activity timeout and a
 // little more gets a WebSocket ping; one that has then been silent for
-// pongTimeout is closed. One that takes nothing of what is queued for it for as
-// long as both together is closed as well. One sweep over all connections takes
-// the place of a timer for each. Times are since the hub's start, so that a step
-// of the wall clock means nothing.
+// pongTimeout is closed. The ping waits in the queue behind everything else, so
+// while the client takes what is queued, pongTimeout starts over. One that takes
+// nothing of what is queued for it for as long as both together is closed as well.
+// One sweep over all connections takes the place of a timer for each. Times are
+// since the hub's start, so that a step of the wall clock means nothing.
 const (
 	pongTimeout = 30 * time.Second
 	// pingMargin leaves clients that probe by themselves the first word.
@@ -59,14 +60,17 @@ func (w *worker) probe(c *Conn, now time.Duration) {
 	}
 	silent := now - time.Duration(c.seen.Load())
 	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
+	stalled := c.socket.Stalled()
 	switch {
-	case c.socket.Stalled() >= quiet+pongTimeout:
+	case stalled >= quiet+pongTimeout:
 		w.close(c, protocol.PongMissing(), Unread)
 	case silent < quiet:
 		c.probed = 0
 	case c.probed == 0:
 		c.probed = now
 		w.send(c, protocol.PingFrame())
+	case stalled > 0 && stalled < pongTimeout: // it reads, and the ping may not have left yet
+		c.probed = now
 	case now-c.probed >= pongTimeout:
 		w.close(c, protocol.PongMissing(), Silent)
 	}

@@ -11,8 +11,8 @@ import (
 // memoryShards is how many locks the channels of a Memory are spread over.
 const memoryShards = 64
 
-// Memory is the Bus and the State of a single node. It answers before its
-// methods return.
+// Memory is the Bus and the State of a single node. Its methods call done before
+// they return.
 type Memory struct {
 	seed   maphash.Seed
 	shards [memoryShards]memoryShard
@@ -26,37 +26,39 @@ var (
 	_ State = (*Memory)(nil)
 )
 
-// memoryShard holds a part of the channels. The order of its lock is the order
-// of its messages, so receivers are called under it; they do not block.
+// memoryShard holds a part of the channels. Its lock is held from the numbering of
+// a message until the receiver has it, so that messages arrive in order; receivers
+// do not block. All its methods but expire are called with the lock held.
 type memoryShard struct {
 	mu       sync.Mutex
-	seq      uint64 // numbers the messages of all the shard's channels
+	seq      uint64 // of the last message of any of the channels
 	channels map[Topic]*memoryChannel
-	expiring []expiry // caches by the time of their storing
+	expiring []expiry // one for each channel with a cached event
 
-	terminated map[Topic]time.Time // users' status channels, by the time of the last Terminate
+	terminated map[Topic]time.Time // by status channel: when its user was last terminated
 }
 
-// memoryChannel exists while somebody follows, subscribes or has cached.
+// memoryChannel exists while it has a receiver, subscribers, members or a cached
+// event.
 type memoryChannel struct {
 	receiver    Receiver
 	subscribers int
 	members     []protocol.Member // in no order
 	places      map[string]int    // user id to index in members; nil while they are few
-	cached      []byte
-	expires     time.Time
-	counted     time.Time // when subscribers were last told how many they are
-	countDue    bool      // and will be told again
+	cached      []byte            // frame of the cached event; nil = none
+	expires     time.Time         // when the cached event does
+	counted     time.Time         // when the subscription count was last sent
+	countDue    bool              // a timer will send it
 }
 
-// expiry says when to look whether a channel's cached event is due.
+// expiry says when to check whether a channel's cached event has expired.
 type expiry struct {
 	topic Topic
 	at    time.Time
 }
 
-// cacheSweep is how often expired caches are dropped from memory. They are
-// never served after their time, whatever this is.
+// cacheSweep is how often expired events are removed from memory. They are not
+// served after they have expired, also before they are removed.
 const cacheSweep = 30 * time.Second
 
 // NewMemory returns a running Memory; Close ends it.
@@ -137,7 +139,7 @@ func (m *Memory) Err() error { return nil }
 // TopicErr implements Bus.
 func (m *Memory) TopicErr(Topic) error { return nil }
 
-// send numbers the message and hands it to the channel's receiver.
+// send numbers a message and gives it to the channel's receiver, if there is one.
 func (s *memoryShard) send(ch *memoryChannel, msg Message) {
 	s.seq++
 	msg.Seq = s.seq
@@ -168,7 +170,8 @@ func (s *memoryShard) terminate(t Topic) {
 	s.terminated[t] = time.Now()
 }
 
-// revoked says whether a connection was open at the topic's last Terminate.
+// revoked says whether a connection, opened at the given time, was open when the
+// user of the status channel was last terminated.
 func (s *memoryShard) revoked(t Topic, opened time.Time) bool {
 	at, ok := s.terminated[t]
 	return ok && !opened.After(at)
@@ -183,8 +186,9 @@ func (s *memoryShard) cache(msg Message) {
 	ch.expires = time.Now().Add(msg.CacheFor)
 }
 
-// expire drops the caches whose time has come, and looks again later at those
-// that were renewed meanwhile. It also forgets what Terminate left.
+// expire removes the cached events that have expired, and the memory of Terminates
+// that are older than TerminateKept. An event that was published again since its
+// expiry was noted is checked again when it expires.
 func (s *memoryShard) expire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

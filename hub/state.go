@@ -8,99 +8,102 @@ import (
 	"channels/protocol"
 )
 
-// ErrPresenceFull is what State.Join answers when a presence channel has no
-// room for another user. Nothing was changed.
+// ErrPresenceFull is the error of State.Join when a presence channel has as many
+// users as it may have. Nothing was changed.
 var ErrPresenceFull = errors.New("presence channel is full")
 
-// ErrRevoked is what State.Join answers to a connection that was open when the
-// user's connections were terminated. The caller takes the join back with Leave.
+// ErrRevoked is the error of State.Join for a connection that was open when the
+// user's connections were terminated. The caller undoes the join with Leave.
 var ErrRevoked = errors.New("the user's connections have been terminated")
 
-// TerminateKept is for how long a State remembers that a user's connections were
+// TerminateKept is how long a State remembers that a user's connections were
 // terminated. A connection that has been open for longer cannot sign in.
 const TerminateKept = 24 * time.Hour
 
-// ErrFull is what State.Reserve answers when the app has as many connections as
-// it may have. Nothing was changed.
+// ErrFull is the error of State.Reserve when an app has as many connections as it
+// may have. Nothing was changed.
 var ErrFull = errors.New("app has no room for another connection")
 
-// Join tells the State that a connection of this node subscribes to a channel.
+// Join says that a connection of this node subscribes to a channel.
 type Join struct {
 	Topic       Topic
 	Subscribers int              // connections of this node on the channel, this one included
-	Member      *protocol.Member // who it is, on a presence channel; else nil
-	MaxMembers  int              // how many distinct users the channel may have; 0 = any
-	Counted     bool             // the subscribers are told how many they are
+	Member      *protocol.Member // the connection's user, on a presence channel; else nil
+	MaxMembers  int              // how many users the channel may have; 0 = any number
+	Counted     bool             // the State sends the subscription count to the subscribers
 
-	// Opened is when a connection that signs in was opened, on the user's status
-	// channel; else zero. It has a monotonic reading. The State refuses the
-	// connection with ErrRevoked when it was open at the topic's last Terminate.
+	// Opened is when the connection was opened, with a monotonic reading. It is
+	// set for a user's status channel, which a connection joins when it signs in;
+	// else it is zero. The State answers ErrRevoked when the connection was open
+	// at the topic's last Terminate.
 	Opened time.Time
 }
 
-// Joined is what the subscriber must see.
+// Joined is the channel's state at the moment of a Join.
 type Joined struct {
-	// Seq is the place in the channel's order at which the answer was true:
-	// later messages come on top of it, earlier ones are contained in it.
+	// Seq is the sequence number up to which what events have changed is contained
+	// in Cached. What later ones change is not.
 	Seq uint64
-	// Roster is the same for Members, in the order of announcements.
+	// Roster is the same of announcements, which have an order of their own, and
+	// Members.
 	Roster  uint64
 	Members []protocol.Member // of a presence channel, the joiner included; not to be changed
 	Cached  []byte            // the cached event's frame; nil = none
 }
 
-// Leave tells the State that a connection of this node has left a channel.
+// Leave says that a connection of this node has left a channel.
 type Leave struct {
 	Topic       Topic
-	Subscribers int    // connections of this node that remain on the channel
-	Gone        string // user who now has none on this node; "" = nobody
-	Counted     bool   // the subscribers are told how many they are
+	Subscribers int    // connections of this node that are left on the channel
+	Gone        string // id of the user who has none left on this node; "" = nobody
+	Counted     bool   // the State sends the subscription count to the subscribers
 }
 
-// ChannelInfo describes an occupied channel, over all nodes.
+// ChannelInfo describes a channel, over all nodes.
 type ChannelInfo struct {
 	Name        string
-	Subscribers int // connections
-	Users       int // distinct users, on a presence channel
+	Subscribers int // connections; 0 = the channel is vacant
+	Users       int // of a presence channel, each once
 }
 
-// Cached is a cache channel's last event.
+// Cached is a cache channel's cached event.
 type Cached struct {
 	Frame []byte        // as it was sent
-	TTL   time.Duration // what is left of its life
+	TTL   time.Duration // until it expires
 }
 
-// State holds what must be true on every node: which channels are occupied, by
-// how many, by whom, what they have cached, and how many connections apps have.
-// What a node says about itself is absolute, so that saying it twice changes
-// nothing. A change that
-// subscribers must learn of is published by the State itself, in the same step:
-// member_added for a user's first connection anywhere, member_removed for the
-// last, and where it is asked for, pusher_internal:subscription_count: at once up
-// to 100 subscribers, and every 5 seconds above that.
+// State holds what is the same on every node: the subscribers and members of each
+// channel, its cached event, and the number of each app's connections. A node
+// always says how many it has, not how many more or fewer, so that saying it twice
+// changes nothing.
 //
-// Join and Leave return at once, and take effect per channel in the order in
-// which they were called, Reserve and Release per app; their callbacks may come
-// before the method returns or later, on any goroutine, once each. The others
-// block and may be called concurrently.
+// The State also publishes what the subscribers must learn of a change, in one step
+// with it: member_added for a user's first connection over all nodes, member_removed
+// for the last, and the subscription count of a channel for which that is asked: at
+// once up to 100 subscribers, and every 5 seconds above that.
+//
+// Join, Leave, Reserve and Release return at once. They call done once, on any
+// goroutine, before they return or later. Joins and Leaves of one channel take effect
+// in the order of the calls, and so do Reserves and Releases of one app. The other
+// methods block. All may be called concurrently.
 type State interface {
 	Join(j Join, done func(Joined, error))
 	Leave(l Leave, done func(error))
 
-	// Reserve says how many connections of an app this node has now, one more
-	// than before. ErrFull: over all nodes they would be more than most.
+	// Reserve says how many connections of an app this node has, a new one
+	// included. ErrFull: all nodes together would have more than most.
 	Reserve(app string, connections, most int, done func(error))
-	// Release says how many are left.
+	// Release says how many connections of an app are left on this node.
 	Release(app string, connections int, done func(error))
 
-	// Channels lists an app's occupied channels whose names start with prefix,
-	// in no order.
+	// Channels returns an app's channels that have subscribers and whose names
+	// start with prefix, in no order.
 	Channels(ctx context.Context, app, prefix string) ([]ChannelInfo, error)
-	// ChannelInfos describes an app's channels by name, in the order of the
-	// names; no subscribers means that a channel is vacant.
+	// ChannelInfos returns an app's channels with these names, also vacant ones,
+	// in the order of the names.
 	ChannelInfos(ctx context.Context, app string, names []string) ([]ChannelInfo, error)
-	// Users lists the ids of a presence channel's users, in no order.
+	// Users returns the ids of a presence channel's users, in no order.
 	Users(ctx context.Context, t Topic) ([]string, error)
-	// Cached returns the channel's cached event; false when there is none.
+	// Cached returns the channel's cached event; false: there is none.
 	Cached(ctx context.Context, t Topic) (Cached, bool, error)
 }

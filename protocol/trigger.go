@@ -8,28 +8,28 @@ import (
 	"unicode/utf8"
 )
 
-// maxEventName is the longest name of an event, in characters.
+// maxEventName is how long an event's name may be, in characters.
 const maxEventName = 200
 
-// Limits are those of an app for what it publishes; 0 means no limit.
+// Limits bound what an app publishes in one request; 0 = no limit.
 type Limits struct {
-	EventBytes int // of an event's data
-	Channels   int // of an event
+	EventBytes int // bytes of an event's data
+	Channels   int // channels of an event
 	Batch      int // events of a batch
 }
 
-// Info is a set of attributes of a channel that a request asks for.
+// Info is the set of a channel's attributes that a request asks for.
 type Info uint8
 
-// The attributes of channels.
+// Attributes of a channel.
 const (
 	UserCount Info = 1 << iota
 	SubscriptionCount
 	CacheInfo
 )
 
-// ParseInfo reads a list of attributes, separated by commas. The error is a
-// RequestError.
+// ParseInfo reads the attributes that a request names in info, separated by commas.
+// The error is a RequestError.
 func ParseInfo(s string) (Info, error) {
 	var info Info
 	if s == "" {
@@ -54,15 +54,15 @@ func ParseInfo(s string) (Info, error) {
 type Trigger struct {
 	Name     string
 	Channels []string // at least one, each once
-	Data     []byte   // a JSON string as it was posted; may share the body's bytes
-	SocketID string   // the connection that does not get it; "" when all do
+	Data     []byte   // a JSON string; may share memory with the body
+	SocketID string   // connection that does not get it; "" = none
 	Info     Info
 }
 
 func badRequest(text string) RequestError { return RequestError{Status: 400, Text: text} }
 
-// DecodeTrigger reads the body of POST events, which it leaves as it is. The
-// error is a RequestError.
+// DecodeTrigger reads the body of POST events, and does not change it. The error is
+// a RequestError.
 func DecodeTrigger(body []byte, l Limits) (Trigger, error) {
 	if !utf8.Valid(body) {
 		return Trigger{}, badBody(errUTF8)
@@ -78,8 +78,8 @@ func DecodeTrigger(body []byte, l Limits) (Trigger, error) {
 	return f.trigger(l)
 }
 
-// DecodeBatch reads the body of POST batch_events, whose events have one channel
-// each. It leaves the body as it is. The error is a RequestError.
+// DecodeBatch reads the body of POST batch_events, and does not change it. An event
+// of a batch has one channel. The error is a RequestError.
 func DecodeBatch(body []byte, l Limits) ([]Trigger, error) {
 	if !utf8.Valid(body) {
 		return nil, badBody(errUTF8)
@@ -99,19 +99,19 @@ func DecodeBatch(body []byte, l Limits) ([]Trigger, error) {
 		}
 		f, err := readTrigger(&s)
 		if err != nil {
-			return nil, inBatch(len(triggers), err)
+			return nil, batchError(len(triggers), err)
 		}
 		f.inBatch = true
 		t, err := f.trigger(l)
 		if err != nil {
-			return nil, inBatch(len(triggers), err)
+			return nil, batchError(len(triggers), err)
 		}
 		triggers = append(triggers, t)
 	}
 	return triggers, nil
 }
 
-// readBatch returns the token of the batch.
+// readBatch returns the JSON of the body's member batch.
 func readBatch(body []byte) ([]byte, error) {
 	var batch []byte
 	s := scanner{text: body}
@@ -130,9 +130,9 @@ func readBatch(body []byte) ([]byte, error) {
 	return batch, nil
 }
 
-// inBatch says which event of a batch is refused. The text about too much data
-// stays as the hosted service has it.
-func inBatch(index int, err error) error {
+// batchError adds to a refusal which event of the batch it is about. It leaves the
+// one about too much data as the hosted service words it.
+func batchError(index int, err error) error {
 	if e := (RequestError{}); errors.As(err, &e) && e.Status == 400 {
 		e.Text = "Event " + strconv.Itoa(index) + " of the batch: " + e.Text
 		return e
@@ -142,7 +142,8 @@ func inBatch(index int, err error) error {
 
 func badBody(err error) RequestError { return badRequest("The body is invalid JSON: " + err.Error()) }
 
-// notAnObject finds out whether the text is JSON at all.
+// notAnObject refuses a text that does not begin as an object. It says whether that
+// is JSON at all.
 func notAnObject(s *scanner) RequestError {
 	if s.skip(); s.err != nil {
 		return badBody(s.err)
@@ -150,14 +151,15 @@ func notAnObject(s *scanner) RequestError {
 	return badRequest("The body must hold a JSON object")
 }
 
-// triggerFields holds the tokens of an event that is published.
+// triggerFields are the members of a JSON object that describes an event, each as
+// JSON; nil where there is none.
 type triggerFields struct {
 	name, data, channel, channels, socketID, info []byte
 
-	inBatch bool // where an event has one channel
+	inBatch bool // the event is one of a batch
 }
 
-// readTrigger reads one object.
+// readTrigger reads the members of one object.
 func readTrigger(s *scanner) (f triggerFields, err error) {
 	if !s.enter('{') {
 		return f, notAnObject(s)
@@ -185,7 +187,7 @@ func readTrigger(s *scanner) (f triggerFields, err error) {
 	return f, nil
 }
 
-// trigger checks the fields.
+// trigger checks the fields and returns the event.
 func (f *triggerFields) trigger(l Limits) (t Trigger, err error) {
 	if t.Name, err = f.eventName(); err != nil {
 		return Trigger{}, err
@@ -253,7 +255,7 @@ func (f *triggerFields) channelNames(limit int) ([]string, error) {
 	return names, nil
 }
 
-// channelName returns the only channel.
+// channelName returns the channel of an event that has one, from the field channel.
 func (f *triggerFields) channelName() ([]string, error) {
 	name, err := optionalString("channel", f.channel)
 	switch {
@@ -273,9 +275,9 @@ func invalidChannel(name string) RequestError {
 	return badRequest("Invalid channel name: " + cutName(name))
 }
 
-// distinct keeps the first of each name.
+// distinct removes repeated names, in place.
 func distinct(names []string) []string {
-	const few = 16 // up to here comparing each with each is cheaper than a map
+	const few = 16 // names that are compared faster with each other than with a map
 	kept := names[:0]
 	if len(names) <= few {
 		for _, name := range names {
@@ -295,13 +297,13 @@ func distinct(names []string) []string {
 	return kept
 }
 
-// dataString returns the data as a JSON string. A string stays as it was posted;
-// any other value is put into one.
+// dataString returns the data as a JSON string: as it was posted, or the JSON of any
+// other value inside a string.
 func (f *triggerFields) dataString(limit int) ([]byte, error) {
 	if isAbsent(f.data) {
 		return nil, badRequest("Missing parameter: data")
 	}
-	// Escapes only make a string longer, so that most need no closer look.
+	// Without its escapes a string is shorter, so most need not be measured.
 	if limit > 0 && len(f.data) > limit && DataLen(f.data) > limit {
 		return nil, RequestError{Status: 413, Text: "The data content of this event exceeds the allowed maximum (" +
 			strconv.Itoa(limit) + " bytes). See https://pusher.com/docs/channels/server_api/http-api#publishing-events for more info"}
@@ -309,7 +311,8 @@ func (f *triggerFields) dataString(limit int) ([]byte, error) {
 	return QuoteData(f.data), nil
 }
 
-// optionalString returns "" for what is not there.
+// optionalString returns the string that the JSON of a field is; "" for an absent
+// field.
 func optionalString(name string, token []byte) (string, error) {
 	switch {
 	case isAbsent(token):

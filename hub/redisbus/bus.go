@@ -34,7 +34,8 @@ type Bus struct {
 	scripts *scripts
 	log     *slog.Logger
 	room    func(context.Context) error
-	id      string // of this process
+	id      string    // of this process
+	began   time.Time // see sinceStart
 
 	reads redis.UniversalClient // for questions, which nothing else waits for
 
@@ -84,7 +85,7 @@ func newBus(o Options) *Bus {
 	b := &Bus{
 		config: o.Config, sharded: o.Config.mode == cluster,
 		reads: o.Config.openReads(), scripts: newScripts(o.Config.mode == cluster),
-		log: o.Log, room: o.Room, id: newID(), lifetime: context.Background(),
+		log: o.Log, room: o.Room, id: newID(), began: time.Now(), lifetime: context.Background(),
 	}
 	groups := 1
 	if b.sharded {
@@ -106,6 +107,10 @@ func newBus(o Options) *Bus {
 	}
 	return b
 }
+
+// sinceStart returns how long after the Bus was made t is, in µs, by the monotonic
+// clock.
+func (b *Bus) sinceStart(t time.Time) int64 { return t.Sub(b.began).Microseconds() }
 
 func newID() string {
 	id := make([]byte, 8)

@@ -21,7 +21,7 @@ type server struct {
 	beats    *redis.Client // for signs of life, which wait for nothing else
 	lanes    [lanesPerServer]*lane
 	feeds    []*feed
-	skew     atomic.Int64 // the server's clock less ours, in µs; 0 = not known
+	skew     atomic.Int64 // the server's clock less Bus.sinceStart, in µs; 0 = not known
 	broken   atomic.Pointer[error]
 	evicts   atomic.Bool // it drops keys when it is full
 	wake     chan struct{}
@@ -241,7 +241,7 @@ func (s *server) noteClock(micros any, sent, received time.Time) {
 	word, _ := micros.(string)
 	trip := received.Sub(sent)
 	if theirs := digitsOf(word); theirs > 0 && trip <= fastTrip {
-		s.skew.Store((int64(theirs) - sent.Add(trip/2).UnixMicro()) | 1) // 0 means not known
+		s.skew.Store((int64(theirs) - s.bus.sinceStart(sent.Add(trip/2))) | 1) // 0 means not known
 	}
 }
 
@@ -253,13 +253,14 @@ func (s *server) noteLate(reply []any) {
 	}
 }
 
-// now is the time at the server, in µs; 0 = not known.
+// now is the time at the server, in µs since 1970; 0 = not known. A step of this
+// machine's wall clock does not change it.
 func (s *server) now() uint64 {
 	skew := s.skew.Load()
 	if skew == 0 {
 		return 0
 	}
-	return uint64(max(0, time.Now().UnixMicro()+skew))
+	return uint64(max(0, s.bus.sinceStart(time.Now())+skew))
 }
 
 // deadline is when a script that is sent now is too late, by the server's clock,

@@ -71,6 +71,13 @@ func securePair(tb testing.TB) (near, far net.Conn) {
 // has been used.
 func securePairCut(tb testing.TB) (near, far net.Conn, cut *cutter) {
 	tb.Helper()
+	near, client, cut := securePairOf(tb, &tls.Config{InsecureSkipVerify: true})
+	return near, client, cut
+}
+
+// securePairOf is securePairCut for a client with a configuration of its own.
+func securePairOf(tb testing.TB, config *tls.Config) (near net.Conn, far *tls.Conn, cut *cutter) {
+	tb.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -78,7 +85,7 @@ func securePairCut(tb testing.TB) (near, far net.Conn, cut *cutter) {
 	defer inner.Close()
 	near, raw := connect(tb, NewTLSListener(inner, &tls.Config{Certificates: []tls.Certificate{certificate()}}))
 	cut = &cutter{Conn: raw}
-	client := tls.Client(cut, &tls.Config{InsecureSkipVerify: true})
+	client := tls.Client(cut, config)
 	failed := make(chan error, 1)
 	go func() { failed <- client.Handshake() }()
 	if err := near.(*tls.Conn).Handshake(); err != nil {

@@ -42,7 +42,9 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 const turnBytes = 64 << 10
 
 // mostHeld is how much ciphertext may wait for the kernel. It is a chunk, but for
-// what TLS answers by itself, which a client can ask for without end.
+// what TLS answers by itself, which a client can ask for without end: it may renew
+// its keys, and have TLS renew ours in turn. After an answer that is refused,
+// crypto/tls fails to read the client's next record, which ends the connection.
 const mostHeld = 4 * outbox.ChunkSize
 
 var errTooMuchHeld = errors.New("the client has TLS answer, and does not read the answers")
