@@ -117,7 +117,7 @@ func (f *feed) needed() bool {
 func (f *feed) delay() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.backoff = min(max(2*f.backoff, 20*time.Millisecond), time.Second)
+	f.backoff = min(max(2*f.backoff, feedPause), mostFeedPause)
 	return jittered(f.backoff)
 }
 

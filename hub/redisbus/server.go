@@ -102,12 +102,12 @@ func (s *server) watch(ctx context.Context) {
 		if s.round(ctx) == nil {
 			pause, failing = jittered(beatInterval), 0
 		} else { // soon, then less often
-			failing = min(max(2*failing, 50*time.Millisecond), beatInterval)
+			failing = min(max(2*failing, failingPause), beatInterval)
 			pause = jittered(failing)
 		}
 		// However many want it, rounds have some time between them.
 		select {
-		case <-time.After(jittered(20 * time.Millisecond)):
+		case <-time.After(jittered(roundPause)):
 		case <-ctx.Done():
 			return
 		}
@@ -337,7 +337,7 @@ func (r *router) run(ctx context.Context) {
 		}
 		_ = r.refresh(ctx)
 		select {
-		case <-time.After(jittered(100 * time.Millisecond)):
+		case <-time.After(jittered(routePause)):
 		case <-ctx.Done():
 			return
 		}

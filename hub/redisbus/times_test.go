@@ -21,6 +21,17 @@ func TestTimes(t *testing.T) {
 		"a new master's clock is within what is read twice":        clockMargin < lease,
 		"a quota is decided before a client gives up":              fullAfter+poolTimeout+commandTimeout < patience/2,
 		"a loss is told twice within two beats":                    2*(beatInterval+beatJitter) < toldTwice && toldTwice < lease,
+		"redis is tried often before it is given up":               10*openPause < openPatience,
+		"a topic that waits is told before its join gives up":      2*lateTopic+commandTimeout < patience,
+		"a subscriber is answered in time without a roster":        commandTimeout+rosterPatience+ownPatience+housekeepingInterval < patience,
+		"what is under way comes before a roster is read":          rosterPatience < (compareRounds-1)*comparePause,
+		"a connection is replaced before the node is not ready":    mostFeedPause+mostFeedPause/10+dialTimeout < canaryPatience,
+		"rounds do not wait for each other":                        roundPause < failingPause && failingPause < beatInterval,
+		"slots that have moved are found before a lease is over":   routePause < beatInterval && clusterReload <= lease,
+		"there is a sweep for each beat":                           sweepPause <= beatInterval-beatJitter,
+		"settling stands a beat that is late":                      beatInterval+beatJitter < settleStep && settleStep < 2*beatInterval,
+		"who buries has time for it":                               commandTimeout+beatInterval/2 < buryAgain && buryAgain < lease,
+		"who is dead is known to be until everybody has asked":     lease+settling+patience < deadKept,
 		"durations are in order":                                   time.Duration(0) < housekeepingInterval,
 	} {
 		if !holds {

@@ -13,7 +13,7 @@ if ARGV[4] == '1' then
     local old = ARGV[i]
     redis.call('SREM', tag .. ':nodes', old)
     redis.call('SREM', tag .. ':restating', old)
-    redis.call('SET', tag .. ':dead:' .. old, '', 'EX', 3600)
+    redis.call('SET', tag .. ':dead:' .. old, '', 'PX', dead_kept)
     redis.call('SADD', tag .. ':graves', old)
   end
 end
