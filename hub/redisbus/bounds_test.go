@@ -108,14 +108,7 @@ func TestUnusable(t *testing.T) {
 		"redis://127.0.0.1:1":         "connection refused",
 		"redis+cluster://127.0.0.1:1": "connection refused",
 	} {
-		config, err := redisbus.ParseURL(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := contextFor(time.Second)
-		_, err = redisbus.Open(ctx, redisbus.Options{Config: config})
-		cancel()
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err := openFails(t, url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", url, err, want)
 		}
 	}
@@ -132,36 +125,4 @@ func TestPolicyOfSuccessor(t *testing.T) {
 	s.args = append(s.args, "--maxmemory-policy", "allkeys-lru")
 	s.start()
 	within(t, "it is noticed", func() bool { return a.Stats().Evicts })
-}
-
-// TestLeastRights: an account with the rights that the documentation names is
-// enough, also where neither INFO nor CONFIG is allowed.
-func TestLeastRights(t *testing.T) {
-	s := newServer(t)
-	for name, rights := range map[string]string{
-		"as documented": "+@read +@write +@pubsub +@scripting +@connection +info +time",
-		"without INFO":  "+@read +@write +@pubsub +@scripting +@connection +time",
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.cli("acl", "deluser", "narrow")
-			s.cli(append([]string{"acl", "setuser", "narrow", "on", ">pw", "resetkeys", "resetchannels", "~{narrow:*", "&{narrow:*"}, strings.Fields(rights)...)...)
-			a := open(t, "redis://narrow:pw@"+s.host()+"?prefix=narrow")
-			if told := a.Warning() != nil; told != (name == "without INFO") {
-				t.Errorf("warning: %v", a.Warning())
-			}
-			to := hub.Topic{App: "1", Channel: "presence-c"}
-			heard := listen(t, a, to)
-			enterRoom(t, a, to, "ann")
-			if err := publish(contract.Node{Bus: a, State: a}, to, "hello"); err != nil {
-				t.Fatal(err)
-			}
-			within(t, "it comes", func() bool { return <-heard == "hello" })
-			if users, err := a.Users(t.Context(), to); err != nil || len(users) != 1 {
-				t.Errorf("users: %v, %v", users, err)
-			}
-			if found, err := a.Channels(t.Context(), "1", ""); err != nil || len(found) != 1 {
-				t.Errorf("channels: %v, %v", found, err)
-			}
-		})
-	}
 }

@@ -93,12 +93,15 @@ func freePort(t testing.TB) int {
 	}
 }
 
+// testPrefix stands before the prefixes of all clusters that share a Redis.
+const testPrefix = "test"
+
 var prefixes atomic.Int32
 
 // openNodes joins so many nodes, to a cluster of their own on a shared Redis.
 func openNodes(t *testing.T, url string, count int) []contract.Node {
 	t.Helper()
-	url += fmt.Sprintf("%sprefix=test%d", separator(url), prefixes.Add(1))
+	url += fmt.Sprintf("%sprefix=%s:%d", separator(url), testPrefix, prefixes.Add(1))
 	nodes := make([]contract.Node, count)
 	for i := range nodes {
 		b := open(t, url)
