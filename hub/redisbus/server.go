@@ -3,6 +3,7 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -404,8 +405,8 @@ func (b *Bus) Ready() error {
 			continue
 		}
 		for _, f := range s.feeds {
-			if age := f.age(time.Now()); age > canaryPatience {
-				return unavailable(&silentError{s.addr, f.index, age})
+			if age, full := f.age(time.Now()); age > canaryPatience {
+				return unavailable(&silentError{s.addr, f.index, age, full})
 			}
 		}
 	}
@@ -417,9 +418,14 @@ type silentError struct {
 	server string
 	index  int
 	age    time.Duration
+	full   bool // because the node does not read it
 }
 
 // Error implements error.
 func (e *silentError) Error() string {
-	return "nothing has come by connection " + string(rune('0'+e.index)) + " from " + e.server + " for " + e.age.Round(100*time.Millisecond).String()
+	why := ""
+	if e.full {
+		why = ", since the node has no room for it"
+	}
+	return fmt.Sprintf("nothing has come by connection %d from %s for %v%s", e.index, e.server, e.age.Round(100*time.Millisecond), why)
 }

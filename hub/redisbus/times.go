@@ -58,6 +58,9 @@ const (
 	// canaryPatience is for how long nothing may come by a connection before the
 	// node is not ready, and the connection is replaced.
 	canaryPatience = 4 * time.Second
+	// roomPatience is for how long nothing may come because the node does not read the
+	// connection, which has more than it has room for, before that is replaced.
+	roomPatience = 30 * time.Second
 	// feedPause is between two connections by which messages come, and grows to
 	// mostFeedPause while none works.
 	feedPause     = 20 * time.Millisecond

@@ -25,6 +25,8 @@ func TestTimes(t *testing.T) {
 		"a topic that waits is told before its join gives up":      2*lateTopic+commandTimeout < patience,
 		"a subscriber is answered in time without a roster":        commandTimeout+rosterPatience+ownPatience+housekeepingInterval < patience,
 		"what is under way comes before a roster is read":          rosterPatience < (compareRounds-1)*comparePause,
+		"a full node is not taken for a silent one":                canaryPatience < roomPatience,
+		"what a full node has missed is still in the log":          roomPatience+canaryPatience+mostFeedPause+dialTimeout < logAge,
 		"a connection is replaced before the node is not ready":    mostFeedPause+mostFeedPause/10+dialTimeout < canaryPatience,
 		"rounds do not wait for each other":                        roundPause < failingPause && failingPause < beatInterval,
 		"slots that have moved are found before a lease is over":   routePause < beatInterval && clusterReload <= lease,
