@@ -26,7 +26,8 @@ func failRefuses(t *testing.T, nodes []Node, trouble Trouble) {
 		whom  []int
 	}{
 		{trouble.Away, []int{0}},
-		{trouble.Hang, []int{len(nodes) - 1}}, // what was sent arrives, late
+		{trouble.Hang, []int{len(nodes) - 1}}, // what it has sent arrives, late
+		{trouble.Mute, []int{len(nodes) - 1}}, // what it has sent is carried out, and not answered
 		{trouble.Away, indexes(nodes)},
 	} {
 		c.goesOn(t)

@@ -82,34 +82,46 @@ func (s *slowNode) fail(err error) {
 	s.failed = append(s.failed, err)
 }
 
-// publish publishes an event by any node.
-func (s *slowNode) publish(by Node, m hub.Message) {
-	done := make(chan error, 1)
-	by.Bus.Publish(m, func(err error) { done <- err })
-	if err := <-done; err != nil {
+// again does what a slow backend may not do in time, until it is done.
+func (s *slowNode) again(do func(done func(error))) {
+	err := poll(recovery, recoveryPause, func() error {
+		answer := make(chan error, 1)
+		do(func(err error) { answer <- err })
+		return <-answer
+	})
+	if err != nil {
 		s.fail(err)
 	}
 }
 
-// join joins a connection and keeps the answer, behind which another node publishes.
+// publish publishes an event by any node. It returns its name: each attempt has one
+// of its own.
+func (s *slowNode) publish(by Node, to hub.Topic, prefix string) (text string) {
+	attempt := 0
+	s.again(func(done func(error)) {
+		attempt++
+		text = numbered(prefix, attempt)
+		by.Bus.Publish(cachedEvent(to, text), done)
+	})
+	return text
+}
+
+// join joins a connection and keeps the answer, behind which another node publishes
+// an event, if that has a name.
 func (s *slowNode) join(j hub.Join, user, after string) {
-	type answer struct {
-		joined hub.Joined
-		err    error
-	}
-	done := make(chan answer, 1)
-	s.node.State.Join(j, func(joined hub.Joined, err error) { done <- answer{joined, err} })
-	a := <-done
-	if a.err != nil {
-		s.fail(a.err)
-		return
-	}
+	a := slowAnswer{user: user}
+	s.again(func(done func(error)) {
+		s.node.State.Join(j, func(joined hub.Joined, err error) {
+			a.joined = joined
+			done(err)
+		})
+	})
 	if after != "" {
-		s.publish(s.other, cachedEvent(j.Topic, after))
+		a.after = s.publish(s.other, j.Topic, after)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answers = append(s.answers, slowAnswer{a.joined, user, after})
+	s.answers = append(s.answers, a)
 }
 
 func cachedEvent(to hub.Topic, text string) hub.Message {
@@ -120,7 +132,7 @@ func cachedEvent(to hub.Topic, text string) hub.Message {
 
 func (s *slowNode) publishCached(to hub.Topic) {
 	for i := range 2 * slowRounds {
-		s.publish(s.node, cachedEvent(to, numbered(fmt.Sprint("event-", s.index), i)))
+		s.publish(s.node, to, numbered(fmt.Sprint("event-", s.index), i))
 	}
 }
 
@@ -136,11 +148,8 @@ func (s *slowNode) comeAndGo(to hub.Topic) {
 		user := numbered(fmt.Sprint("u-", s.index), i)
 		s.join(hub.Join{Topic: to, Subscribers: min(i, 1) + 1, Member: &protocol.Member{ID: user, Info: []byte(`{}`)}}, user, "")
 		if i > 0 {
-			done := make(chan error, 1)
-			s.node.State.Leave(hub.Leave{Topic: to, Subscribers: 1, Gone: numbered(fmt.Sprint("u-", s.index), i-1)}, func(err error) { done <- err })
-			if err := <-done; err != nil {
-				s.fail(err)
-			}
+			gone := hub.Leave{Topic: to, Subscribers: 1, Gone: numbered(fmt.Sprint("u-", s.index), i-1)}
+			s.again(func(done func(error)) { s.node.State.Leave(gone, done) })
 		}
 	}
 }

@@ -32,6 +32,9 @@ func comesBack(t *testing.T, nodes []Node, trouble Trouble, empty bool) {
 		all, want = append(all, p), append(want, p.stays, p.comes)
 	}
 	slices.Sort(want)
+	for _, p := range all {
+		p.hearsOf(t, 2*len(nodes))
+	}
 	trouble.Away(indexes(nodes)...)
 	for _, p := range all {
 		p.change()
@@ -77,6 +80,18 @@ func (p *party) begin(t *testing.T) {
 	p.heard = follow(t, p.node, p.topic)
 	p.base = mustJoin(t, p.node, p.join(p.stays, 1))
 	mustJoin(t, p.node, p.join(p.goes, 2))
+}
+
+// hearsOf waits until the node's clients know so many users: who is gone before they
+// have heard of him need not be announced.
+func (p *party) hearsOf(t *testing.T, users int) {
+	t.Helper()
+	eventually(t, func() error {
+		if told := p.told(); len(told) != users {
+			return fmt.Errorf("who listens was told of %v, want %d users", told, users)
+		}
+		return nil
+	})
 }
 
 func (p *party) join(user string, subscribers int) hub.Join {

@@ -18,10 +18,11 @@ type Trouble interface {
 	Fails() bool
 	// Away cuts the nodes' connections, and lets no new one work until Back.
 	Away(nodes ...int)
-	// Hang holds what the nodes send and what is sent to them. Back lets it go on,
-	// however late.
+	// Hang holds what the nodes send, and Mute what is sent to them. Back lets it go
+	// on, however late.
 	Hang(nodes ...int)
-	// Back ends Away and Hang for all nodes.
+	Mute(nodes ...int)
+	// Back ends Away, Hang and Mute for all nodes.
 	Back()
 	// Lose takes away what the backend has: all, or what a server that takes over
 	// does not have. It returns when the backend runs again.
@@ -48,6 +49,9 @@ func (Calm) Away(...int) {}
 
 // Hang implements Trouble.
 func (Calm) Hang(...int) {}
+
+// Mute implements Trouble.
+func (Calm) Mute(...int) {}
 
 // Back implements Trouble.
 func (Calm) Back() {}

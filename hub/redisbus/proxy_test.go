@@ -81,7 +81,7 @@ func (p *proxy) carry(from, to net.Conn, l *link, request bool) {
 		if request {
 			l.identify(buffer[:n])
 		}
-		if !l.passes() {
+		if !l.passes(request) {
 			return
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {

@@ -2,6 +2,7 @@ package redisbus_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -91,6 +92,18 @@ func freePort(t testing.TB) int {
 		_ = l.Close()
 		return port
 	}
+}
+
+// TestMain has more tests run at a time than there are processors, unless it is told
+// how many: most of the time they wait for Redis.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", "6")
+	}
+	os.Exit(m.Run())
 }
 
 // testPrefix stands before the prefixes of all clusters that share a Redis.

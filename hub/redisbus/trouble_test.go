@@ -24,16 +24,19 @@ type trouble struct {
 	lose func() // takes away what Redis has
 
 	mu          sync.Mutex
-	away, hung  map[string]bool // by user
+	away        map[string]bool // by user
+	hung, muted map[string]bool
 	least, most time.Duration
 	links       []*link
-	changed     chan struct{} // closed when a node is not hung any more
+	changed     chan struct{} // closed when what was held goes on
 }
 
 var _ contract.Trouble = (*trouble)(nil)
 
 func newTrouble() *trouble {
-	return &trouble{away: make(map[string]bool), hung: make(map[string]bool), changed: make(chan struct{})}
+	return &trouble{
+		away: make(map[string]bool), hung: make(map[string]bool), muted: make(map[string]bool), changed: make(chan struct{}),
+	}
 }
 
 func userOf(node int) string { return fmt.Sprintf("node-%d", node) }
@@ -75,11 +78,16 @@ func (tr *trouble) Away(nodes ...int) {
 }
 
 // Hang implements contract.Trouble.
-func (tr *trouble) Hang(nodes ...int) {
+func (tr *trouble) Hang(nodes ...int) { tr.hold(tr.hung, nodes) }
+
+// Mute implements contract.Trouble.
+func (tr *trouble) Mute(nodes ...int) { tr.hold(tr.muted, nodes) }
+
+func (tr *trouble) hold(held map[string]bool, nodes []int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, i := range nodes {
-		tr.hung[userOf(i)] = true
+		held[userOf(i)] = true
 	}
 }
 
@@ -89,6 +97,7 @@ func (tr *trouble) Back() {
 	defer tr.mu.Unlock()
 	clear(tr.away)
 	clear(tr.hung)
+	clear(tr.muted)
 	close(tr.changed)
 	tr.changed = make(chan struct{})
 }
@@ -146,17 +155,17 @@ func (l *link) identify(request []byte) {
 	}
 }
 
-// passes waits until something may pass; false: never.
-func (l *link) passes() bool {
+// passes waits until what a node sends, or is sent, may pass; false: never.
+func (l *link) passes(request bool) bool {
 	if l == nil {
 		return true
 	}
 	for {
-		hung, away, wait, changed := l.state()
+		held, away, wait, changed := l.state(request)
 		switch {
 		case away:
 			return false
-		case !hung:
+		case !held:
 			time.Sleep(wait)
 			return true
 		}
@@ -164,14 +173,15 @@ func (l *link) passes() bool {
 	}
 }
 
-func (l *link) state() (hung, away bool, wait time.Duration, changed chan struct{}) {
+func (l *link) state(request bool) (held, away bool, wait time.Duration, changed chan struct{}) {
 	tr := l.trouble
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if l.user != "" && tr.most > 0 {
 		wait = tr.least + rand.N(tr.most-tr.least)
 	}
-	return tr.hung[l.user], tr.away[l.user], wait, tr.changed
+	held = request && tr.hung[l.user] || !request && tr.muted[l.user]
+	return held, tr.away[l.user], wait, tr.changed
 }
 
 // TestTroubleStandalone: what the contracts say of failures holds on one server, which
