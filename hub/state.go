@@ -79,8 +79,9 @@ type Cached struct {
 // last, and where it is asked for, pusher_internal:subscription_count: at once up
 // to 100 subscribers, and every 5 seconds above that.
 //
-// A backend that was away knows everything soon after it is back, also when it has
-// lost its data: whoever joined or left meanwhile is announced once, and nobody else.
+// Join and Leave wait for some seconds for a backend that is away. It knows everything
+// soon after it is back, also when it has lost its data: whoever joined or left
+// meanwhile is announced once, and nobody else.
 //
 // Join and Leave return at once, and take effect per channel in the order in
 // which they were called, Reserve and Release per app; their callbacks may come

@@ -6,10 +6,15 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"channels/hub"
 	"channels/protocol"
 )
+
+// outage is for how long a backend may be away before those who join or leave are told
+// that it is.
+const outage = 4 * time.Second
 
 // failComesBack has users come and go while the backend is away.
 func failComesBack(t *testing.T, nodes []Node, trouble Trouble) { comesBack(t, nodes, trouble, false) }
@@ -36,6 +41,7 @@ func comesBack(t *testing.T, nodes []Node, trouble Trouble, empty bool) {
 		p.hearsOf(t, 2*len(nodes))
 	}
 	trouble.Away(indexes(nodes)...)
+	asked := time.Now()
 	for _, p := range all {
 		p.change()
 	}
@@ -45,8 +51,9 @@ func comesBack(t *testing.T, nodes []Node, trouble Trouble, empty bool) {
 	}
 	trouble.Back()
 	noticesBack(t, nodes, to)
+	inTime := time.Since(asked) < outage
 	for _, p := range all {
-		p.answered(t)
+		p.answered(t, inTime)
 	}
 	for i, p := range all {
 		recovers(t, func() error {
@@ -105,15 +112,20 @@ func (p *party) change() {
 	p.node.State.Join(p.join(p.comes, 2), func(_ hub.Joined, err error) { p.changing <- err })
 }
 
-// answered waits for the answers. One that failed is as good as a loss: the client
-// is told to come back.
-func (p *party) answered(t *testing.T) {
+// answered waits for the answers. None has failed if the backend was back in time. One
+// that has is as good as a loss: the client is told to come back.
+func (p *party) answered(t *testing.T, inTime bool) {
 	t.Helper()
 	for range cap(p.changing) {
-		if err := awaitRecovery(t, p.changing); err != nil {
-			p.restart(t)
-			return
+		err := awaitRecovery(t, p.changing)
+		if err == nil {
+			continue
 		}
+		if inTime && !p.heard.isLost() {
+			t.Errorf("who came or went while the backend was away: %v", err)
+		}
+		p.restart(t)
+		return
 	}
 }
 

@@ -1,7 +1,6 @@
 package redisbus_test
 
 import (
-	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -32,7 +31,7 @@ func newProxy(t testing.TB, to string) *proxy {
 // listenAsProxy returns a proxy that has a port, and takes connections later.
 func listenAsProxy(t testing.TB) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
