@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// ErrUnavailable is the error of a Bus or a State that is known to be out of reach:
-// nothing was done.
+// ErrUnavailable is what a Bus or a State answers when its backend is known to be
+// out of reach, or has not taken something in time. An event whose Publish is
+// answered so reaches nobody, now or later. A Join or a Leave may still take effect
+// once the backend is back, in its place.
 var ErrUnavailable = errors.New("the cluster's backend is out of reach")
 
 // Topic is a channel of an app, to which messages are published.
@@ -48,7 +50,9 @@ type Receiver interface {
 	// Receive takes the next message of the topic. Calls for one topic come one
 	// after the other, in the order of Seq.
 	Receive(m Message)
-	// Lost says that messages may be missing, and will not come any more.
+	// Lost says that messages may have been missed for good: whoever needs every
+	// one has to start afresh, and to join the topic again. A receiver whose topic this
+	// node has joined gets every message that the Bus took since, or Lost.
 	Lost()
 }
 

@@ -20,6 +20,11 @@ func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
 func TestMemoryIsAState(t *testing.T) { contract.State(t, openMemory) }
 func TestAHubOverMemory(t *testing.T) { contract.Hub(t, openMemory) }
 
+// TestMemoryInTrouble: memory cannot fail, so what is promised for failures holds.
+func TestMemoryInTrouble(t *testing.T) {
+	contract.Failures(t, func(t *testing.T) ([]contract.Node, contract.Trouble) { return openMemory(t), contract.Calm{} })
+}
+
 func openMemory(t *testing.T) []contract.Node {
 	m := hub.NewMemory()
 	t.Cleanup(m.Close)

@@ -86,6 +86,10 @@ type Cached struct {
 // goroutine, before they return or later. Joins and Leaves of one channel take effect
 // in the order of the calls, and so do Reserves and Releases of one app. The other
 // methods block. All may be called concurrently.
+//
+// Join and Leave wait for some seconds for a backend that is away. It knows everything
+// soon after it is back, also when it has lost its data: whoever joined or left
+// meanwhile is announced once, and nobody else.
 type State interface {
 	Join(j Join, done func(Joined, error))
 	Leave(l Leave, done func(error))

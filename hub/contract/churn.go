@@ -149,13 +149,19 @@ func (c *churn) works(room string) {
 // eventually wants check to come to nil.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	err := check()
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = check() {
-		time.Sleep(time.Millisecond)
-	}
-	if err != nil {
+	if err := poll(patience, time.Millisecond, check); err != nil {
 		t.Error(err)
 	}
+}
+
+// poll calls check, with pauses, until it returns nil or the time is over. It
+// returns the last error.
+func poll(most, pause time.Duration, check func() error) error {
+	err := check()
+	for end := time.Now().Add(most); err != nil && time.Now().Before(end); err = check() {
+		time.Sleep(pause)
+	}
+	return err
 }
 
 // socket is a client's transport that remembers.

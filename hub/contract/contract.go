@@ -1,10 +1,13 @@
-// Package contract holds the tests that every hub.Bus and hub.State must pass.
-// It is imported by tests only.
+// Package contract holds the tests that every hub.Bus and hub.State must pass: while
+// all is well (Bus, State, Hub), and when the backend fails (Failures). It is
+// imported by tests only.
 package contract
 
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +38,7 @@ func topic(name string) hub.Topic { return hub.Topic{App: app, Channel: name} }
 type recorder struct {
 	mu       sync.Mutex
 	messages []hub.Message
+	lost     bool
 	more     chan struct{}
 }
 
@@ -52,7 +56,18 @@ func (r *recorder) Receive(m hub.Message) {
 }
 
 // Lost implements hub.Receiver.
-func (r *recorder) Lost() {}
+func (r *recorder) Lost() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
+}
+
+// isLost says whether the recorder was told that it may have missed something.
+func (r *recorder) isLost() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
 
 func (r *recorder) all() []hub.Message {
 	r.mu.Lock()
@@ -156,3 +171,10 @@ func names(t testing.TB, messages []hub.Message) []string {
 func last(nodes []Node) Node { return nodes[len(nodes)-1] }
 
 func numbered(prefix string, i int) string { return fmt.Sprintf("%s-%d", prefix, i) }
+
+// cutNumber takes apart what numbered has made.
+func cutNumber(text string) (prefix string, i int) {
+	at := strings.LastIndexByte(text, '-')
+	i, _ = strconv.Atoi(text[at+1:])
+	return text[:max(at, 0)], i
+}

@@ -3,7 +3,9 @@ package redisbus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,26 +21,9 @@ import (
 // and makes its sockets reconnect once it can tell that messages are gone.
 func TestSlowNode(t *testing.T) {
 	s := newServer(t)
-	config, err := redisbus.ParseURL(s.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var full atomic.Bool
-	room := func(ctx context.Context) error {
-		for full.Load() {
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	}
-	slow, err := redisbus.Open(t.Context(), redisbus.Options{Config: config, Room: room, Log: testLog(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { full.Store(false); slow.Close(context.Background()) })
+	full, room := newRoom()
+	slow := openWithRoom(t, s.url(), room)
+	t.Cleanup(func() { full.Store(false) })
 	fast := open(t, s.url())
 
 	to := hub.Topic{App: "1", Channel: "flood"}
@@ -91,6 +76,81 @@ func TestSlowNode(t *testing.T) {
 	within(t, "what comes afterwards is heard", func() bool { return <-heard == "after" })
 }
 
+// TestFullNode: a node that has no room for longer than a sign of life may take keeps
+// its connection, by which it gets everything once it has room. It is not ready
+// meanwhile, and says why.
+func TestFullNode(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	full, room := newRoom()
+	node, other := openWithRoom(t, s.url(), room), nodeOf(open(t, s.url()))
+	to := hub.Topic{App: "1", Channel: "c"}
+	heard := listen(t, node, to)
+	within(t, "the node is ready", func() bool { return node.Ready() == nil })
+
+	t.Cleanup(func() { full.Store(false) })
+	full.Store(true)
+	var want []string
+	next := func() {
+		want = append(want, fmt.Sprint("n-", len(want)))
+		if err := publish(other, to, want[len(want)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, "the node is not ready, and says why", func() bool {
+		next()
+		err := node.Ready()
+		return errors.Is(err, hub.ErrUnavailable) && strings.Contains(err.Error(), "has no room")
+	})
+	for range 20 { // two seconds, in which the connection would be replaced
+		time.Sleep(100 * time.Millisecond)
+		next()
+	}
+	full.Store(false)
+	within(t, "the node is ready again", func() bool { return node.Ready() == nil })
+	next()
+	var got []string
+	within(t, "everything comes", func() bool {
+		got = append(got, heardWithin(heard, 50*time.Millisecond)...)
+		return len(got) >= len(want)
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if stats := node.Stats(); stats.Reconnects != 0 || stats.Gaps != 0 || stats.Lost != 0 {
+		t.Errorf("%d reconnects, %d gaps, lost %d; want none", stats.Reconnects, stats.Gaps, stats.Lost)
+	}
+}
+
+// newRoom returns a node's room, and what takes it away.
+func newRoom() (full *atomic.Bool, room func(context.Context) error) {
+	full = new(atomic.Bool)
+	return full, func(ctx context.Context) error {
+		for full.Load() {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+}
+
+func openWithRoom(t *testing.T, url string, room func(context.Context) error) *redisbus.Bus {
+	t.Helper()
+	config, err := redisbus.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := redisbus.Open(t.Context(), redisbus.Options{Config: config, Room: room, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close(context.Background()) })
+	return b
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -108,14 +168,7 @@ func TestUnusable(t *testing.T) {
 		"redis://127.0.0.1:1":         "connection refused",
 		"redis+cluster://127.0.0.1:1": "connection refused",
 	} {
-		config, err := redisbus.ParseURL(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := contextFor(time.Second)
-		_, err = redisbus.Open(ctx, redisbus.Options{Config: config})
-		cancel()
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err := openFails(t, url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", url, err, want)
 		}
 	}
@@ -132,36 +185,4 @@ func TestPolicyOfSuccessor(t *testing.T) {
 	s.args = append(s.args, "--maxmemory-policy", "allkeys-lru")
 	s.start()
 	within(t, "it is noticed", func() bool { return a.Stats().Evicts })
-}
-
-// TestLeastRights: an account with the rights that the documentation names is
-// enough, also where neither INFO nor CONFIG is allowed.
-func TestLeastRights(t *testing.T) {
-	s := newServer(t)
-	for name, rights := range map[string]string{
-		"as documented": "+@read +@write +@pubsub +@scripting +@connection +info +time",
-		"without INFO":  "+@read +@write +@pubsub +@scripting +@connection +time",
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.cli("acl", "deluser", "narrow")
-			s.cli(append([]string{"acl", "setuser", "narrow", "on", ">pw", "resetkeys", "resetchannels", "~{narrow:*", "&{narrow:*"}, strings.Fields(rights)...)...)
-			a := open(t, "redis://narrow:pw@"+s.host()+"?prefix=narrow")
-			if told := a.Warning() != nil; told != (name == "without INFO") {
-				t.Errorf("warning: %v", a.Warning())
-			}
-			to := hub.Topic{App: "1", Channel: "presence-c"}
-			heard := listen(t, a, to)
-			enterRoom(t, a, to, "ann")
-			if err := publish(contract.Node{Bus: a, State: a}, to, "hello"); err != nil {
-				t.Fatal(err)
-			}
-			within(t, "it comes", func() bool { return <-heard == "hello" })
-			if users, err := a.Users(t.Context(), to); err != nil || len(users) != 1 {
-				t.Errorf("users: %v, %v", users, err)
-			}
-			if found, err := a.Channels(t.Context(), "1", ""); err != nil || len(found) != 1 {
-				t.Errorf("channels: %v, %v", found, err)
-			}
-		})
-	}
 }

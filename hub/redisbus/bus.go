@@ -198,7 +198,7 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 		select {
 		case <-ctx.Done():
 			return last
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(openPause):
 		}
 	}
 }

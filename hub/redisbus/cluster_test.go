@@ -2,7 +2,6 @@ package redisbus_test
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -13,35 +12,44 @@ import (
 	"channels/hub/redisbus"
 )
 
+// clusterArgs are those of a cluster's servers.
+var clusterArgs = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--repl-diskless-sync-delay", "0"}
+
 // newCluster starts a Redis Cluster.
 func newCluster(t *testing.T, masters, replicas int) (servers []*server, url string) {
 	t.Helper()
 	var hosts []string
 	for range masters * (1 + replicas) {
-		s := newServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--repl-diskless-sync-delay", "0")
+		s := newServer(t, clusterArgs...)
 		servers, hosts = append(servers, s), append(hosts, s.host())
 	}
-	args := append([]string{"--cluster", "create", "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas)}, hosts...)
+	createCluster(t, servers, replicas)
+	return servers, "redis+cluster://" + strings.Join(hosts, ",")
+}
+
+// createCluster makes servers a cluster.
+func createCluster(t *testing.T, servers []*server, replicas int) {
+	t.Helper()
+	args := []string{"--cluster", "create", "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas)}
+	for _, s := range servers {
+		args = append(args, s.host())
+	}
 	out, err := exec.Command("redis-cli", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli --cluster create: %v: %s", err, out)
 	}
-	for _, host := range hosts {
-		_, port, _ := net.SplitHostPort(host)
-		within(t, "the cluster comes up", func() bool {
-			out, _ := exec.Command("redis-cli", "-p", port, "cluster", "info").Output()
-			return strings.Contains(string(out), "cluster_state:ok")
-		})
-	}
+	within(t, "the cluster comes up", func() bool { return !slices.ContainsFunc(servers, isDown) })
 	if replicas > 0 {
 		within(t, "the replicas follow", func() bool {
-			return !slices.ContainsFunc(servers, func(s *server) bool {
-				info := s.cli("info", "replication")
-				return strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up")
-			})
+			return !slices.ContainsFunc(servers, func(s *server) bool { return !s.leads() && !s.follows() })
 		})
 	}
-	return servers, "redis+cluster://" + strings.Join(hosts, ",")
+}
+
+// isDown says that a cluster's server does not think that the cluster works.
+func isDown(s *server) bool {
+	info, err := s.try("cluster", "info")
+	return err != nil || !strings.Contains(info, "cluster_state:ok")
 }
 
 // ownerOf returns the master that has the slot of a tag.

@@ -24,7 +24,6 @@ const (
 	// compareRounds is how often sums are compared before a roster is read: they
 	// differ also while an announcement is under way.
 	compareRounds = 3
-	comparePause  = 400 * time.Millisecond
 )
 
 func newComparer(b *Bus) *comparer {

@@ -31,15 +31,16 @@ type feed struct {
 
 	mu      sync.Mutex
 	parts   map[int]*incoming
-	line    *line // nil while there is none
-	heard   time.Time
+	line    *line     // nil while there is none
+	signAt  time.Time // when the last sign of life came
+	openAt  time.Time // when one last came, or could not, since the reader waited for room
 	backoff time.Duration
 }
 
 func newFeed(s *server, index int) *feed {
 	return &feed{
 		bus: s.bus, server: s, index: index, wake: make(chan struct{}, 1),
-		parts: make(map[int]*incoming), heard: time.Now(),
+		parts: make(map[int]*incoming), signAt: time.Now(), openAt: time.Now(),
 	}
 }
 
@@ -47,7 +48,7 @@ func newFeed(s *server, index int) *feed {
 func (f *feed) add(in *incoming) {
 	f.mu.Lock()
 	if len(f.parts) == 0 {
-		f.heard = time.Now() // a first connection has its time
+		f.signAt, f.openAt = time.Now(), time.Now() // a first connection has its time
 	}
 	f.parts[in.index] = in
 	l := f.line
@@ -117,7 +118,7 @@ func (f *feed) needed() bool {
 func (f *feed) delay() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.backoff = min(max(2*f.backoff, 20*time.Millisecond), time.Second)
+	f.backoff = min(max(2*f.backoff, feedPause), mostFeedPause)
 	return jittered(f.backoff)
 }
 
@@ -211,29 +212,41 @@ func (f *feed) canary() (partition int, channel string, ok bool) {
 func (f *feed) lives() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.heard, f.backoff = time.Now(), 0
+	f.signAt, f.openAt, f.backoff = time.Now(), time.Now(), 0
 }
 
-// age is for how long nothing has come, where something should.
-func (f *feed) age(now time.Time) time.Duration {
+// age is for how long no sign of life has come, where one should, and whether the
+// node does not read because it has no room.
+func (f *feed) age(now time.Time) (age time.Duration, full bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bus.sharded && len(f.parts) == 0 {
-		return 0
+		return 0, false
 	}
-	return now.Sub(f.heard)
+	return now.Sub(f.signAt), f.line != nil && f.line.full.Load()
 }
 
 // sweep ends a connection by which nothing comes.
 func (f *feed) sweep(now time.Time) {
 	f.mu.Lock()
 	l := f.line
-	silent := l != nil && now.Sub(f.heard) > canaryPatience && now.Sub(l.began) > canaryPatience
+	silent := l != nil && f.isSilent(l, now)
 	f.mu.Unlock()
 	if silent {
 		l.silent.Store(true)
 		l.hangUp()
 	}
+}
+
+// isSilent says whether the connection is to be replaced, since no sign of life has
+// come by it. One that waits behind messages for which the node has no room may be
+// late, but not for so long that the log forgets what follows. The lock is held.
+func (f *feed) isSilent(l *line, now time.Time) bool {
+	if l.full.Load() {
+		f.openAt = now
+	}
+	since := func(t time.Time) time.Duration { return min(now.Sub(t), now.Sub(l.began)) }
+	return since(f.openAt) > canaryPatience || since(f.signAt) > roomPatience
 }
 
 // line is one connection of a feed.
@@ -249,6 +262,7 @@ type line struct {
 
 	clock  atomic.Uint64 // of the last sign of life
 	silent atomic.Bool   // none came any more
+	full   atomic.Bool   // the reader waits for room in the node
 	over   atomic.Bool
 
 	mu    sync.Mutex
@@ -352,10 +366,8 @@ func (l *line) receive(ctx context.Context, r received) error {
 		if r.channel == l.canary {
 			return l.alive(r.payload)
 		}
-		if room := l.feed.bus.room; room != nil {
-			if err := room(ctx); err != nil {
-				return err
-			}
+		if err := l.awaitRoom(ctx); err != nil {
+			return err
 		}
 		in, err := l.incomingOf(r.channel)
 		if err != nil {
@@ -368,6 +380,18 @@ func (l *line) receive(ctx context.Context, r received) error {
 		return l.confirmed(ctx, unsubscribe, r.channel)
 	}
 	return nil
+}
+
+// awaitRoom waits until the node can take more. What has come meanwhile stays in the
+// connection, signs of life among it.
+func (l *line) awaitRoom(ctx context.Context) error {
+	room := l.feed.bus.room
+	if room == nil {
+		return nil
+	}
+	l.full.Store(true)
+	defer l.full.Store(false)
+	return room(ctx)
 }
 
 // alive takes the node's own sign of life: the server's time when it was sent.

@@ -514,10 +514,6 @@ func (in *incoming) knowsRoster(name hub.Topic) bool {
 	return t != nil && t.roster != nil && t.roster.known
 }
 
-// rosterPatience is how long a subscriber's answer waits for announcements that are
-// under way.
-const rosterPatience = 500 * time.Millisecond
-
 // joining is an answer to a subscriber that waits for the node's roster to be what
 // it was when Redis answered.
 type joining struct {
@@ -580,7 +576,7 @@ func (in *incoming) joined(t *topic, now time.Time) (over []func()) {
 		case t.roster.agrees(w.sum):
 		case w.verdict.partial && t.roster.has(w.member):
 		case now.After(w.until) && t.roster.has(w.member):
-		case now.After(w.until.Add(patience / 2)):
+		case now.After(w.until.Add(ownPatience)):
 			members = nil // his own announcement does not come
 		default:
 			kept = append(kept, w)

@@ -2,7 +2,6 @@ package redisbus_test
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -122,79 +121,6 @@ func TestQuietStart(t *testing.T) {
 		t.Errorf("lost %d, gaps %d", got.Lost, got.Gaps)
 	}
 }
-
-// proxy stands between a node and Redis, and can be cut.
-type proxy struct {
-	listener net.Listener
-	to       string
-	closed   atomic.Bool                       // for new connections
-	delay    atomic.Int64                      // of what passes, in ns
-	refuses  atomic.Pointer[func([]byte) bool] // what a node may not say
-
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-func newProxy(t testing.TB, to string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: l, to: to}
-	go p.run()
-	t.Cleanup(func() { _ = l.Close(); p.cut() })
-	return p
-}
-
-func (p *proxy) url() string { return "redis://" + p.listener.Addr().String() }
-
-func (p *proxy) run() {
-	for {
-		in, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", p.to)
-		if err != nil || p.closed.Load() {
-			_ = in.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns = append(p.conns, in, out)
-		p.mu.Unlock()
-		go p.carry(in, out, true)
-		go p.carry(out, in, false)
-	}
-}
-
-func (p *proxy) carry(from, to net.Conn, request bool) {
-	defer func() { _ = from.Close(); _ = to.Close() }()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if refuses := p.refuses.Load(); err != nil || request && refuses != nil && (*refuses)(buffer[:n]) {
-			return
-		}
-		time.Sleep(time.Duration(p.delay.Load()))
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// cut ends all connections, and takes no more.
-func (p *proxy) cut() {
-	p.closed.Store(true)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		_ = c.Close()
-	}
-	p.conns = nil
-}
-
-func (p *proxy) mend() { p.closed.Store(false) }
 
 // TestCutOffBeforeRedisIsLost: a node that was cut off, while others went on, hears
 // that something is lost when Redis then loses what it had.

@@ -1,6 +1,7 @@
 package redisbus_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,8 +54,8 @@ func TestCluster(t *testing.T) {
 // TestSentinel fails over while nodes are at work, and then runs the contracts
 // over what is left.
 func TestSentinel(t *testing.T) {
-	master := newServer(t)
-	newServer(t, "--replicaof", "127.0.0.1", strconv.Itoa(master.port), "--repl-diskless-sync-delay", "0")
+	master := newServer(t, "--repl-diskless-sync-delay", "0")
+	newServer(t, "--replicaof", "127.0.0.1", strconv.Itoa(master.port))
 	within(t, "the replica is there", func() bool { return strings.Contains(master.cli("info", "replication"), "state=online") })
 	var hosts []string
 	for range 3 {
@@ -109,25 +112,74 @@ sentinel failover-timeout mymaster 4000
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	ca, cert, key := certificate(t, dir)
+// TestManaged runs the contracts over a Redis as it is rented: TLS, a user of one's own
+// who has the rights that the documentation names, less INFO, and no CONFIG; no
+// default user; no other database.
+func TestManaged(t *testing.T) {
+	ca, cert, key := certificate(t, t.TempDir())
 	port := freePort(t)
-	s := newServer(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key,
-		"--tls-ca-cert-file", ca, "--requirepass", "pass word")
-	s.waitForPort(port)
-	url := fmt.Sprintf("rediss://:pass%%20word@127.0.0.1:%d?ca_file=%s&cert_file=%s&key_file=%s", port, ca, cert, key)
-	suites(t, url)
+	const denied, told = "narrow", "informed"
+	args := []string{
+		"--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca,
+		"--databases", "1", "--user", "default", "off",
+	}
+	rights := leastRights(t)
+	args = append(append(args, "--user", told, "on", ">pass word"), rights...)
+	args = append(append(args, "--user", denied, "on", ">pass word"), slices.DeleteFunc(slices.Clone(rights), func(right string) bool { return right == "+info" })...)
+	newServer(t, args...).waitForPort(port)
+	url := func(user, database string) string {
+		return fmt.Sprintf("rediss://%s:pass%%20word@127.0.0.1:%d%s?ca_file=%s&cert_file=%s&key_file=%s", user, port, database, ca, cert, key)
+	}
+	suites(t, url(denied, ""))
 
-	config, err := redisbus.ParseURL(fmt.Sprintf("rediss://:pass%%20word@127.0.0.1:%d", port))
+	for user, want := range map[string]string{denied: "its maxmemory-policy must be noeviction", told: ""} {
+		if got := open(t, url(user, "")+"&prefix="+testPrefix+":rights").Warning(); (got != nil) != (want != "") || got != nil && !strings.Contains(got.Error(), want) {
+			t.Errorf("%s: opening warns %v, want %q", user, got, want)
+		}
+	}
+	for what, test := range map[string]struct{ url, want string }{
+		"another database":      {url(denied, "/1"), "DB index is out of range"},
+		"another prefix":        {url(denied, "") + "&prefix=other", "NOPERM"},
+		"the default user":      {strings.Replace(url("", ""), "pass%20word", "", 1), "NOAUTH"},
+		"without the authority": {fmt.Sprintf("rediss://%s:pass%%20word@127.0.0.1:%d", denied, port), "certificate"},
+	} {
+		if err := openFails(t, test.url); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %s", what, err, test.want)
+		}
+	}
+}
+
+// rightsForm is how the documentation names the rights that are enough.
+var rightsForm = regexp.MustCompile("`(~\\{channels:\\* &\\{channels:\\* [^`]*)`")
+
+// leastRights reads them, for the prefix of the tests.
+func leastRights(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/cluster.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, cancel := contextFor(3 * time.Second)
-	defer cancel()
-	if _, err := redisbus.Open(short, redisbus.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("without the authority: got %v", err)
+	found := rightsForm.FindSubmatch(text)
+	if found == nil {
+		t.Fatal("docs/cluster.md does not name the least rights")
 	}
+	return strings.Fields(strings.ReplaceAll(string(found[1]), "{channels:", "{"+testPrefix+":"))
+}
+
+// openFails returns why a Redis cannot be used.
+func openFails(t *testing.T, url string) error {
+	t.Helper()
+	config, err := redisbus.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := contextFor(time.Second)
+	defer cancel()
+	b, err := redisbus.Open(short, redisbus.Options{Config: config})
+	if err == nil {
+		b.Close(context.Background())
+	}
+	return err
 }
 
 // certificate makes one for 127.0.0.1 that signs itself.

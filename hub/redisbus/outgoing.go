@@ -183,7 +183,6 @@ const (
 	topicsBesides = 48
 	topicsLate    = 160
 	topicsAlone   = 256
-	lateTopic     = time.Second
 	// topicsPerCall is how many one script is told of.
 	topicsPerCall = 64
 )

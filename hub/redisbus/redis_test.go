@@ -2,6 +2,7 @@ package redisbus_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -93,12 +94,27 @@ func freePort(t testing.TB) int {
 	}
 }
 
+// TestMain has more tests run at a time than there are processors, unless it is told
+// how many: most of the time they wait for Redis.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", "6")
+	}
+	os.Exit(m.Run())
+}
+
+// testPrefix stands before the prefixes of all clusters that share a Redis.
+const testPrefix = "test"
+
 var prefixes atomic.Int32
 
 // openNodes joins so many nodes, to a cluster of their own on a shared Redis.
 func openNodes(t *testing.T, url string, count int) []contract.Node {
 	t.Helper()
-	url += fmt.Sprintf("%sprefix=test%d", separator(url), prefixes.Add(1))
+	url += fmt.Sprintf("%sprefix=%s:%d", separator(url), testPrefix, prefixes.Add(1))
 	nodes := make([]contract.Node, count)
 	for i := range nodes {
 		b := open(t, url)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // the name by which Redis knows scripts
 	_ "embed"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -57,14 +58,25 @@ type scripts struct {
 	publish, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster script
 }
 
-// newScripts returns the scripts. In a cluster they publish to the shard.
-func newScripts(sharded bool) *scripts {
-	verb := "local publish = 'PUBLISH'"
+// preamble is what stands before the scripts: the command that publishes, and times.
+// In a cluster they publish to the shard.
+func preamble(sharded bool) string {
+	publish := "PUBLISH"
 	if sharded {
-		verb = "local publish = 'SPUBLISH'"
+		publish = "SPUBLISH"
 	}
+	return fmt.Sprintf(`local publish = '%s'
+local log_age, settle_step, bury_again = %d, %d, %d -- in µs
+local sweep_pause, dead_kept = %d, %d -- in ms`,
+		publish, logAge.Microseconds(), settleStep.Microseconds(), buryAgain.Microseconds(),
+		sweepPause.Milliseconds(), deadKept.Milliseconds())
+}
+
+// newScripts returns the scripts.
+func newScripts(sharded bool) *scripts {
+	before := preamble(sharded)
 	made := func(own string) script {
-		source := strings.Join([]string{verb, commonLua, membersLua, own}, "\n")
+		source := strings.Join([]string{before, commonLua, membersLua, own}, "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}

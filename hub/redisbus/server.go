@@ -3,6 +3,7 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -102,12 +103,12 @@ func (s *server) watch(ctx context.Context) {
 		if s.round(ctx) == nil {
 			pause, failing = jittered(beatInterval), 0
 		} else { // soon, then less often
-			failing = min(max(2*failing, 50*time.Millisecond), beatInterval)
+			failing = min(max(2*failing, failingPause), beatInterval)
 			pause = jittered(failing)
 		}
 		// However many want it, rounds have some time between them.
 		select {
-		case <-time.After(jittered(20 * time.Millisecond)):
+		case <-time.After(jittered(roundPause)):
 		case <-ctx.Done():
 			return
 		}
@@ -338,7 +339,7 @@ func (r *router) run(ctx context.Context) {
 		}
 		_ = r.refresh(ctx)
 		select {
-		case <-time.After(jittered(100 * time.Millisecond)):
+		case <-time.After(jittered(routePause)):
 		case <-ctx.Done():
 			return
 		}
@@ -405,8 +406,8 @@ func (b *Bus) Ready() error {
 			continue
 		}
 		for _, f := range s.feeds {
-			if age := f.age(time.Now()); age > canaryPatience {
-				return unavailable(&silentError{s.addr, f.index, age})
+			if age, full := f.age(time.Now()); age > canaryPatience {
+				return unavailable(&silentError{s.addr, f.index, age, full})
 			}
 		}
 	}
@@ -418,9 +419,14 @@ type silentError struct {
 	server string
 	index  int
 	age    time.Duration
+	full   bool // because the node does not read it
 }
 
 // Error implements error.
 func (e *silentError) Error() string {
-	return "nothing has come by connection " + string(rune('0'+e.index)) + " from " + e.server + " for " + e.age.Round(100*time.Millisecond).String()
+	why := ""
+	if e.full {
+		why = ", since the node has no room for it"
+	}
+	return fmt.Sprintf("nothing has come by connection %d from %s for %v%s", e.index, e.server, e.age.Round(100*time.Millisecond), why)
 }

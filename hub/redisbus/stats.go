@@ -68,7 +68,8 @@ func (b *Bus) Stats() Stats {
 		stats.Servers++
 		stats.Evicts = stats.Evicts || server.evicts.Load()
 		for _, f := range server.feeds {
-			stats.CanaryAge = max(stats.CanaryAge, f.age(now))
+			age, _ := f.age(now)
+			stats.CanaryAge = max(stats.CanaryAge, age)
 		}
 	}
 	for _, p := range b.pulses {

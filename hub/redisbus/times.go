@@ -36,16 +36,35 @@ const (
 	// commandTimeout is therefore not going to happen any more.
 	doneBy = 1500 * time.Millisecond
 
-	// openPatience is how long Open tries to reach Redis.
+	// openPatience is how long Open tries to reach Redis, with openPause between two
+	// attempts.
 	openPatience = 10 * time.Second
+	openPause    = 200 * time.Millisecond
 	// patience is how long a subscribe waits for Redis.
 	patience = 10 * time.Second
 	// publishPatience is how long a publish does.
 	publishPatience = 2 * time.Second
+	// lateTopic is how long Redis may be told more of events than of a topic that
+	// waits.
+	lateTopic = time.Second
+	// rosterPatience is how long a subscriber's answer waits for announcements that are
+	// under way, and ownPatience how much longer for the subscriber's own.
+	rosterPatience = 500 * time.Millisecond
+	ownPatience    = patience / 2
+	// comparePause is between two comparisons of a roster's sum, of which there are
+	// compareRounds before the roster is read.
+	comparePause = 400 * time.Millisecond
 
 	// canaryPatience is for how long nothing may come by a connection before the
 	// node is not ready, and the connection is replaced.
 	canaryPatience = 4 * time.Second
+	// roomPatience is for how long nothing may come because the node does not read the
+	// connection, which has more than it has room for, before that is replaced.
+	roomPatience = 30 * time.Second
+	// feedPause is between two connections by which messages come, and grows to
+	// mostFeedPause while none works.
+	feedPause     = 20 * time.Millisecond
+	mostFeedPause = time.Second
 	// linger is how long a topic is listened to after its receiver has gone, since
 	// many come back.
 	linger = 5 * time.Second
@@ -58,8 +77,30 @@ const (
 	// fastTrip is how fast an answer must be to tell what time it is at Redis.
 	fastTrip = 200 * time.Millisecond
 
+	// roundPause is the least time between two looks at a server, and failingPause that
+	// after one that has failed, which grows to beatInterval.
+	roundPause   = 20 * time.Millisecond
+	failingPause = 50 * time.Millisecond
+	// routePause is the least time between two looks at who has which slot of a
+	// cluster, and clusterReload how old what the library knows of that may be.
+	routePause    = 100 * time.Millisecond
+	clusterReload = 5 * time.Second
+
 	// housekeepingInterval is how often what waits too long is looked for.
 	housekeepingInterval = 250 * time.Millisecond
 	// policyInterval is how often Redis is asked what it does when it is full.
 	policyInterval = time.Minute
+
+	// The scripts know these by the same names.
+
+	// logAge is for how long what was published can be read again.
+	logAge = time.Minute
+	// sweepPause is the least time between two sweeps, and settleStep how much of
+	// the time since the last one counts as settling.
+	sweepPause = 900 * time.Millisecond
+	settleStep = 1500 * time.Millisecond
+	// buryAgain is when another node takes on to bury whom nobody has buried yet.
+	buryAgain = 3 * time.Second
+	// deadKept is for how long a name or a lease is known to be dead.
+	deadKept = time.Hour
 )

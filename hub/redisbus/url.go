@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -311,7 +310,7 @@ func (c Config) openReads() redis.UniversalClient {
 		Addrs: c.addrs, Username: c.username, Password: c.password, TLSConfig: c.tls, Protocol: 2,
 		MaxRetries: -1, MaxRedirects: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: commandTimeout,
 		WriteTimeout: writeTimeout, PoolTimeout: poolTimeout, PoolSize: readConns, MaxIdleConns: idleReadConns,
-		ClusterStateReloadInterval: 5 * time.Second, DisableIdentity: true,
+		ClusterStateReloadInterval: clusterReload, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 }

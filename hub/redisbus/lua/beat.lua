@@ -36,15 +36,15 @@ if since + lasts <= now then
     redis.call('ZREM', leases, node)
     redis.call('ZREM', tag .. ':versions', node)
     redis.call('HDEL', lives, node)
-    redis.call('SET', tag .. ':over:' .. node, '', 'EX', 3600)
+    redis.call('SET', tag .. ':over:' .. node, '', 'PX', dead_kept)
     redis.call('ZADD', dying, 0, node)
   end
-  for _, node in ipairs(redis.call('ZRANGEBYSCORE', dying, 0, digits(now - 3000000), 'LIMIT', 0, 10)) do
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', dying, 0, digits(now - bury_again), 'LIMIT', 0, 10)) do
     redis.call('ZADD', dying, digits(now), node)
     reply[#reply + 1] = node
   end
 end
 reply[4] = redis.call('ZCOUNT', leases, 0, digits(now + lasts - tonumber(ARGV[9]))) + redis.call('ZCARD', dying)
 reply[5] = redis.call('ZRANGE', tag .. ':versions', 0, 0, 'WITHSCORES')[2]
-if redis.call('SET', tag .. ':sweep', '', 'NX', 'PX', 900) then reply[6] = '1' end
+if redis.call('SET', tag .. ':sweep', '', 'NX', 'PX', sweep_pause) then reply[6] = '1' end
 return reply

@@ -9,7 +9,7 @@ for _, node in ipairs(redis.call('SMEMBERS', tag .. ':nodes')) do
     if string.sub(node, 1, #ARGV[i]) == ARGV[i] then
       redis.call('SREM', tag .. ':nodes', node)
       redis.call('SREM', tag .. ':restating', node)
-      redis.call('SET', tag .. ':dead:' .. node, '', 'EX', 3600)
+      redis.call('SET', tag .. ':dead:' .. node, '', 'PX', dead_kept)
       redis.call('SADD', tag .. ':graves', node)
     end
   end

@@ -43,7 +43,8 @@
 --
 -- ARGV of all: the node, the deadline or 0, how many bytes a log may have. The
 -- script's own arguments follow. The name of the command that publishes is set
--- before this.
+-- before this, and so are log_age, settle_step, bury_again, sweep_pause and
+-- dead_kept, which times.go tells of.
 
 local tag, me, deadline, log_bytes = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local clock = redis.call('TIME')
@@ -66,7 +67,7 @@ end
 local function progress()
   if settle <= 0 then return end
   local gone = now - tonumber(redis.call('HGET', tag .. ':p', 'settled') or 0)
-  settle = settle - math.max(0, math.min(gone, 1500000))
+  settle = settle - math.max(0, math.min(gone, settle_step))
   redis.call('HSET', tag .. ':p', 'settle', digits(settle), 'settled', digits(now))
 end
 
@@ -81,8 +82,6 @@ end
 -- writable makes a script run that frees memory although Redis is full: only the
 -- first write of a script is refused, and this one never is.
 local function writable() redis.call('DEL', tag .. ':none') end
-
-local log_age = 60000000
 
 -- bound keeps the log from taking more bytes than it may.
 local function bound()

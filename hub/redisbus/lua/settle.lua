@@ -11,7 +11,7 @@ progress()
 local function bury(old)
   redis.call('SREM', tag .. ':nodes', old)
   redis.call('SREM', tag .. ':restating', old)
-  redis.call('SET', tag .. ':dead:' .. old, '', 'EX', 3600)
+  redis.call('SET', tag .. ':dead:' .. old, '', 'PX', dead_kept)
   redis.call('SADD', tag .. ':graves', old)
 end
 if ARGV[4] == '1' then
