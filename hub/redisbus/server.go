@@ -285,8 +285,6 @@ type router struct {
 	servers map[string]*server
 }
 
-var errNoServer = errors.New("no redis is known for a partition")
-
 func newRouter(b *Bus) *router {
 	return &router{bus: b, wake: make(chan struct{}, 1), servers: make(map[string]*server)}
 }
