@@ -44,7 +44,7 @@ func (w *worker) deliverFront(q *queue, of *hold) {
 		w.deliver(to, it)
 		w.pop(q)
 	default:
-		w.deliverRun(q, to, of)
+		w.deliverRun(q, to)
 	}
 }
 
@@ -98,7 +98,7 @@ const longRun = 16
 // while nothing is gathered. All subscribers get the same list, so that a socket
 // is looked at once. With thousands of them, most of a delivery is waiting for
 // memory.
-func (w *worker) deliverRun(q *queue, to *subscribers, of *hold) {
+func (w *worker) deliverRun(q *queue, to *subscribers) {
 	ch := q.front().channel
 	run := &w.run
 	for it := q.front(); it != nil && it.channel == ch && to.simple(it) && !w.piece.full(); it = q.front() {
