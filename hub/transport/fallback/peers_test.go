@@ -16,11 +16,16 @@ import (
 	"channels/protocol"
 )
 
-// cluster calls test with two nodes that share a bus and forward to each other.
+// cluster calls test with two nodes that forward to each other.
 func cluster(t *testing.T, test func(t *testing.T, a, b *rig)) {
 	t.Helper()
+	clusterWith(t, newExchange(), [2][]string{{"key"}, {"key"}}, test)
+}
+
+// clusterWith is cluster with keys for each node.
+func clusterWith(t *testing.T, shared *exchange, keys [2][]string, test func(t *testing.T, a, b *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		exchange := fallback.NewExchange([]byte("key of the nodes"))
 		var nodes [2]*rig
 		var between [2]*http.Transport
 		for i := range nodes {
@@ -31,7 +36,7 @@ func cluster(t *testing.T, test func(t *testing.T, a, b *rig)) {
 				return nodes[1].listener.dial()
 			}}
 			r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
-				o.Peers, o.PeerTransport = exchange.Join("http://"+string(rune('a'+i))), between[i]
+				o.Peers, o.PeerTransport = shared.join("http://"+string(rune('a'+i)), keys[i]...), between[i]
 			})
 			nodes[i] = r
 			defer synctest.Wait()
@@ -143,17 +148,17 @@ func TestOwnerDiesWhileStreaming(t *testing.T) {
 // TestOwnerHasLostIt has an owner that does not know what the nodes say it owns.
 func TestOwnerHasLostIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		exchange := fallback.NewExchange([]byte("key"))
+		shared := newExchange()
 		var r *rig
 		own := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return r.listener.dial() }}
 		r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
-			o.Peers, o.PeerTransport = exchange.Join("http://self"), own
+			o.Peers, o.PeerTransport = shared.join("http://self", "key"), own
 		})
 		defer synctest.Wait()
 		defer stop()
 		defer own.CloseIdleConnections()
 		// This node by another address, as after a change of its settings: a circle.
-		if _, err := exchange.Join("http://former").Claim(t.Context(), "app-key/123/abcdefgh"); err != nil {
+		if _, err := shared.join("http://former").Claim(t.Context(), "app-key/123/abcdefgh"); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.poll(base + "xhr" + query); len(got) != 1 || got[0] != `c[4200,"Generic reconnect immediately"]` {
@@ -168,7 +173,10 @@ func TestOwnerHasLostIt(t *testing.T) {
 func TestForgedForwarding(t *testing.T) {
 	cluster(t, func(t *testing.T, a, _ *rig) {
 		a.openPoll(base)
-		for _, header := range []string{"x", "1 2", fmt.Sprint(time.Now().Unix(), " 00"), fmt.Sprint(time.Now().Unix(), " ", strings.Repeat("00", 32)), "9223372036854775807 00"} {
+		now := fmt.Sprint(time.Now().Unix())
+		for _, header := range []string{
+			"x", "1 2", now + " 00", now + " http 00", now + " http " + strings.Repeat("00", 32), "9223372036854775807 http 00", now + " http x",
+		} {
 			req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, base+"xhr_send", strings.NewReader("[]"))
 			req.Header.Set("Channels-Forwarded", header)
 			res, err := a.client.Do(req)

@@ -58,11 +58,13 @@ type rig struct {
 	over             *fallback.Transport
 	client           *http.Client
 	listener         *pipes
-	closeConnections func()     // of clients and nodes
-	refuse           error      // what the gate says of new clients; nil = nothing
-	crowded          bool       // the gate lets no new clients in
-	mu               sync.Mutex // guards the next
-	conns            int        // connections made
+	closeConnections func() // of clients and nodes
+	refuse           error  // what the gate says of new clients; nil = nothing
+	crowded          bool   // the gate lets no new clients in
+	from             fallback.Client
+	mu               sync.Mutex        // guards the next
+	conns            int               // connections made
+	admitted         []fallback.Client // those that the gate was asked about
 }
 
 const base = "http://server/pusher/app/app-key/123/abcdefgh/"
@@ -131,8 +133,12 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.over.Serve(w, req, route, fallback.Gate{
-		Allow: func() bool { return !r.crowded },
-		App: func(key, _ string) (*hub.App, error) {
+		Client: r.from,
+		Allow:  func() bool { return !r.crowded },
+		App: func(client fallback.Client, key, _ string) (*hub.App, error) {
+			r.mu.Lock()
+			r.admitted = append(r.admitted, client)
+			r.mu.Unlock()
 			if app := r.hub.AppByKey(key); app != nil || r.refuse != nil {
 				return app, r.refuse
 			}
