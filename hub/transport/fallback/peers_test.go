@@ -171,25 +171,55 @@ func TestOwnerHasLostIt(t *testing.T) {
 }
 
 func TestForgedForwarding(t *testing.T) {
-	cluster(t, func(t *testing.T, a, _ *rig) {
+	cluster(t, func(t *testing.T, a, b *rig) {
 		a.openPoll(base)
-		now := fmt.Sprint(time.Now().Unix())
+		b.say(base)
+		real := a.signed
+		words := strings.Fields(real)
+		if len(words) != 3 || words[1] != "http" {
+			t.Fatalf("signed with %q", real)
+		}
+		now := words[0]
+		earlier := fmt.Sprint(time.Now().Unix() - 1)
 		for _, header := range []string{
 			"x", "1 2", now + " 00", now + " http 00", now + " http " + strings.Repeat("00", 32), "9223372036854775807 http 00", now + " http x",
+			now + " https " + words[2], now + " http://192.0.2.1:1 " + words[2], earlier + " http " + words[2], real + "00",
 		} {
-			req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, base+"xhr_send", strings.NewReader("[]"))
-			req.Header.Set("Channels-Forwarded", header)
-			res, err := a.client.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, res.Body)
-			_ = res.Body.Close()
-			if res.StatusCode != http.StatusForbidden {
-				t.Errorf("%s: got %s, want 403", header, res.Status)
+			if got := a.sendAs(base+"xhr_send", header); got != http.StatusForbidden {
+				t.Errorf("%s: got %d, want 403", header, got)
 			}
 		}
+		if got := a.sendAs(base+"xhr_send?other", real); got != http.StatusForbidden {
+			t.Errorf("for another URL: got %d, want 403", got)
+		}
+		if got := a.sendAs(base+"xhr_send", real); got != http.StatusNoContent {
+			t.Errorf("what a node has signed: got %d, want 204", got)
+		}
+		for range 21 {
+			a.say(base)
+			time.Sleep(3 * time.Second)
+		}
+		if got := a.sendAs(base+"xhr_send", real); got != http.StatusForbidden {
+			t.Errorf("a minute later: got %d, want 403", got)
+		}
 	})
+}
+
+// sendAs sends no messages, with the header of another node.
+func (r *rig) sendAs(url, header string) (status int) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, strings.NewReader("[]"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Channels-Forwarded", header)
+	res, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 // TestRefusedIsNotOwned requires that a client that was refused at one node may

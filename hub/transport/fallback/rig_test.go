@@ -65,6 +65,7 @@ type rig struct {
 	mu               sync.Mutex        // guards the next
 	conns            int               // connections made
 	admitted         []fallback.Client // those that the gate was asked about
+	signed           string            // what the last request from another node had in its header
 }
 
 const base = "http://server/pusher/app/app-key/123/abcdefgh/"
@@ -127,6 +128,11 @@ func newRig(t testing.TB, change func(*hub.App, *fallback.Options)) (r *rig, sto
 
 // ServeHTTP does what the listener does.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if signed := req.Header.Get("Channels-Forwarded"); signed != "" {
+		r.mu.Lock()
+		r.signed = signed
+		r.mu.Unlock()
+	}
 	route, ok := fallback.ParsePath(req.URL.Path)
 	if !ok {
 		http.NotFound(w, req)
