@@ -64,7 +64,7 @@ func (t *Transport) buffer(r *http.Request, control *http.ResponseController, ro
 		if body, err = io.ReadAll(io.LimitReader(r.Body, limit)); err != nil {
 			return err
 		}
-		_ = control.SetReadDeadline(time.Now().Add(forwardSilence)) // it had one before
+		_ = control.SetReadDeadline(time.Now().Add(forwardSilence + answerTimeout)) // it had one before
 	}
 	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 	r.GetBody = func() (io.ReadCloser, error) {
