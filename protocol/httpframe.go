@@ -7,11 +7,20 @@ import (
 
 // Frames of the HTTP transports, which are those of SockJS: one line each.
 
-// HTTPOpen is the frame that opens a session.
-const HTTPOpen = "o\n"
-
 // HTTPHeartbeat is a sign of life.
 const HTTPHeartbeat = "h\n"
+
+// AppendHTTPOpen appends the frame that opens a session. A client makes the other
+// requests of the session to the host that is named; "" = to the same as this one.
+func AppendHTTPOpen(dst []byte, hostname string) []byte {
+	dst = append(dst, 'o')
+	if hostname != "" {
+		dst = append(dst, `{"hostname":`...)
+		dst = appendQuoted(dst, hostname)
+		dst = append(dst, '}')
+	}
+	return append(dst, '\n')
+}
 
 // AppendHTTPMessage appends a frame with one message. Bytes that are not UTF-8
 // become U+FFFD.

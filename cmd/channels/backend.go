@@ -18,7 +18,8 @@ type backend struct {
 	state hub.State
 	ready func() error // why the node should be given no clients; nil = as the bus says
 	close func()
-	alarm error // what the operator should hear of; nil = nothing
+	peers *peers // nil = this node knows no other one
+	alarm error  // what the operator should hear of; nil = nothing
 
 	engine atomic.Pointer[hub.Hub] // set once there is one; the bus asks it for room
 }
@@ -41,6 +42,9 @@ func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slo
 		return nil, err
 	}
 	metrics.Registry().MustRegister(busCollector{bus, busMetrics()})
+	if s.Advertise != "off" {
+		b.peers = &peers{Owners: bus.Owners(), redis: config, log: log}
+	}
 	b.bus, b.state, b.ready, b.alarm = bus, bus, bus.Ready, bus.Warning()
 	b.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)

@@ -45,18 +45,27 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	defer engine.Close()
 	backend.engine.Store(engine)
 
+	certificate, err := loadCertificate(s.TLS, log)
+	if err != nil {
+		return err
+	}
 	carrier := transport.New(transport.Options{
 		Hub:            engine,
 		Log:            log,
 		QueueBytes:     s.Limits.MaxQueueBytesPerConnection,
 		NodeQueueBytes: int64(s.Limits.MaxQueueBytes),
 	})
+	between := server.PeerTransport(certificate, s.ProxyProtocol)
+	defer between.CloseIdleConnections()
 	overHTTP := fallback.New(fallback.Options{
 		Hub:             engine,
 		Log:             log,
 		QueueBytes:      s.Limits.MaxQueueBytesPerConnection,
 		NodeQueueBytes:  int64(s.Limits.MaxQueueBytes),
 		QueuedElsewhere: carrier.QueuedBytes,
+		Peers:           backend.peers.forSessions(),
+		PeerTransport:   between,
+		PublicHostname:  s.PublicHostname,
 	})
 	rest := api.New(api.Options{
 		Hub:               engine,
@@ -81,16 +90,21 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		PublicSecret: hasPublicSecret(s.Apps),
 		Welcome:      welcomeApp(s),
 	})
-	l, err := listen(ctx, s, front, log)
+	l, err := listen(ctx, s, front, certificate)
 	if err != nil {
 		return err
 	}
 	defer carrier.Close()
 	defer overHTTP.Close()
+	advertised, err := backend.peers.advertise(ctx, s, l.public.Addr())
+	if err != nil {
+		l.close()
+		return err
+	}
 	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
-		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name)
+		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name, "advertise", advertised)
 	for _, each := range strays {
 		log.Warn("a variable of the environment is ignored", "variable", each)
 	}
@@ -106,6 +120,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
 		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Profiles: s.OpsPprof})}
+	defer backend.peers.check(ctx, overHTTP)()
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 
@@ -125,10 +140,10 @@ type listeners struct {
 	ops    net.Listener // nil when switched off
 }
 
-func listen(ctx context.Context, s Settings, front *server.Server, log *slog.Logger) (*listeners, error) {
-	secure, err := tlsConfig(s.TLS, log)
-	if err != nil {
-		return nil, err
+func listen(ctx context.Context, s Settings, front *server.Server, certificate *server.Certificate) (*listeners, error) {
+	var secure *tls.Config
+	if certificate != nil {
+		secure = certificate.Config()
 	}
 	// No TCP keep-alive on the public listener: sockets are pinged, requests have
 	// time-outs, and every new connection would pay for four system calls.
@@ -148,16 +163,20 @@ func listen(ctx context.Context, s Settings, front *server.Server, log *slog.Log
 	return l, nil
 }
 
-// tlsConfig returns nil when the public listener speaks plain HTTP.
-func tlsConfig(t TLS, log *slog.Logger) (*tls.Config, error) {
+// loadCertificate returns nil when the public listener speaks plain HTTP.
+func loadCertificate(t TLS, log *slog.Logger) (*server.Certificate, error) {
 	if t.CertFile == "" {
 		return nil, nil
 	}
-	certificate, err := server.LoadCertificate(t.CertFile, t.KeyFile, log)
-	if err != nil {
-		return nil, err
+	return server.LoadCertificate(t.CertFile, t.KeyFile, log)
+}
+
+// close is for listeners that nothing serves.
+func (l *listeners) close() {
+	_ = l.public.Close()
+	if l.ops != nil {
+		_ = l.ops.Close()
 	}
-	return certificate.Config(), nil
 }
 
 func (l *listeners) opsAddr() string {
@@ -222,6 +241,7 @@ func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.D
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(transport.CloseGrace))
 	defer cancel()
 	n.front.CloseToSockets()
+	n.overHTTP.Leave(grace * 7 / 10)
 	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
 	told := n.overHTTP.Wait(ctx) // clients between two requests come back for their close frame
 	sayFarewell(listener, n.front.HasServed(), grace)

@@ -17,6 +17,7 @@ type Settings struct {
 	OpsPprof      bool   // serve profiles to other machines too
 	SoketiMetrics bool   // show the metrics that Soketi has under its names too
 	Redis         string // URL; "" = one node, all in memory
+	Advertise     string // address by which other nodes reach this one; "" = what is found out, "off" = none
 	ShutdownGrace time.Duration
 	LogLevel      slog.Level
 	LogFormat     string // "text" or "json"
@@ -24,6 +25,7 @@ type Settings struct {
 	Limits        Limits
 	Apps          []hub.App
 
+	PublicHostname string         // by which clients over HTTP reach this node and no other one; "" = there is none
 	TrustedProxies []netip.Prefix // believed about addresses and schemes of clients
 	ProxyProtocol  bool           // every public connection begins with a PROXY header
 }

@@ -193,6 +193,17 @@ func TestMistakes(t *testing.T) {
 				"apps[1].client_events_per_second: 10: must be at most commands_per_second, which is 5",
 			},
 		},
+		"addresses that nobody reaches": {
+			args: []string{"--advertise", "10.0.0.1"}, env: map[string]string{"CHANNELS_ADVERTISE": "0.0.0.0:6001"}, file: "advertise: 10.0.0.1:0\n",
+			want: []string{
+				"--advertise: 10.0.0.1: must be host:port", "CHANNELS_ADVERTISE: 0.0.0.0:6001: must be the address of one machine",
+				"advertise: 10.0.0.1:0: must be host:port",
+			},
+		},
+		"names that are none": {
+			file: "public_hostname: https://node1.example.com\n", env: map[string]string{"CHANNELS_PUBLIC_HOSTNAME": "node1.example.com:6001"},
+			want: []string{"public_hostname: https://node1.example.com: must be the name of a machine", "CHANNELS_PUBLIC_HOSTNAME: node1.example.com:6001: must be the name"},
+		},
 		"PROXY headers of nobody": {
 			file: "proxy_protocol: true\ntrusted_proxies: []\n",
 			want: []string{"proxy_protocol: true: needs trusted_proxies"},
@@ -232,6 +243,15 @@ func TestMistakes(t *testing.T) {
 				t.Error("a secret is told")
 			}
 		})
+	}
+}
+
+func TestAddressesOfNodes(t *testing.T) {
+	for _, each := range []string{"10.0.0.11:6001", "[2001:db8::1]:6001", "node1:6001", "off", ""} {
+		s, err := loadSettings([]string{"--advertise", each}, environment(map[string]string{"CHANNELS_PUBLIC_HOSTNAME": "node-1.example.com"}))
+		if err != nil || s.Advertise != each || s.PublicHostname != "node-1.example.com" {
+			t.Errorf("%q: got %q, %q, %v", each, s.Advertise, s.PublicHostname, err)
+		}
 	}
 }
 

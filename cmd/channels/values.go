@@ -225,6 +225,40 @@ func (v address) set(s string) error {
 }
 func (v address) String() string { return *v.to }
 
+// advertised is an address that can be connected to, "off", or "".
+type advertised struct{ to *string }
+
+func (v advertised) set(s string) error {
+	if s == "" || s == "off" {
+		*v.to = s
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	if n, notNumber := strconv.Atoi(port); err != nil || host == "" || notNumber != nil || n < 1 || n > 65535 {
+		return errors.New("must be host:port, such as 10.0.0.11:6001, or off")
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return errors.New("must be the address of one machine, such as 10.0.0.11:6001")
+	}
+	*v.to = s
+	return nil
+}
+func (v advertised) String() string { return *v.to }
+
+// hostname is the name of a machine, without a port, or "".
+type hostname struct{ to *string }
+
+var hostnameForm = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+
+func (v hostname) set(s string) error {
+	if s != "" && !hostnameForm.MatchString(s) {
+		return errors.New("must be the name of a machine, such as node1.example.com, without a scheme and a port")
+	}
+	*v.to = s
+	return nil
+}
+func (v hostname) String() string { return *v.to }
+
 type file struct{ to *string }
 
 func (v file) set(s string) error {

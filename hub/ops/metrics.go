@@ -119,6 +119,8 @@ type reading struct {
 	responses    map[int]uint64
 	ends         map[hub.End]uint64
 	carried      map[string]int64 // connections by transport
+	forwarded    uint64           // requests that another node has answered
+	orphaned     uint64           // and those that none has
 	queueBytes   int64
 	mailboxBytes int
 	port         string
@@ -144,6 +146,7 @@ func read(s *Sources) *reading {
 	if s.Fallback != nil {
 		now := s.Fallback.Stats()
 		r.carried["xhr_streaming"], r.carried["xhr_polling"], r.carried["sockjs"] = now.Streaming, now.Polling, now.SockJS
+		r.forwarded, r.orphaned = now.Forwarded-now.Orphaned, now.Orphaned
 		r.queueBytes += now.QueuedBytes
 	}
 	for i, app := range engine.Apps {

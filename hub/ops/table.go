@@ -84,6 +84,11 @@ func ownMetrics() []metric {
 					emit(float64(n), transport)
 				}
 			}},
+		{describe("channels_forwarded_requests_total", "Requests of clients over HTTP that another node was to answer, by whether it did.", "outcome"), counter,
+			func(r *reading, emit func(float64, ...string)) {
+				emit(float64(r.forwarded), "done")
+				emit(float64(r.orphaned), "lost")
+			}},
 		{describe("channels_queue_bytes", "Bytes queued for clients that read slowly."), gauge,
 			func(r *reading, emit func(float64, ...string)) { emit(float64(r.queueBytes)) }},
 		{describe("channels_mailbox_bytes", "Bytes of events that wait for delivery, of all apps."), gauge,

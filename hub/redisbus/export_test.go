@@ -42,6 +42,9 @@ func PartitionOf(t hub.Topic) int { return partitionOf(t) }
 // Tag is what the names of a partition's keys start with.
 func (b *Bus) Tag(p int) string { return b.keys.tags[p] }
 
+// SecretKey is where the nodes' key is.
+func (b *Bus) SecretKey() string { return b.keys.secret() }
+
 // OutcomeOf is what became of a command.
 func OutcomeOf(reply []any, err error) string {
 	return [...]string{"done", "refused", "not loaded", "not done", "broken", "unknown"}[outcomeOf(reply, err)]

@@ -119,6 +119,22 @@ func (k *keys) users(p int, app string) string       { return k.tags[p] + ":user
 func (k *keys) members(p int, topic string) string   { return k.tags[p] + ":m:" + topic }
 func (k *keys) cached(p int, topic string) string    { return k.tags[p] + ":x:" + topic }
 
+// session is where the owner of a client over HTTP is; see Owners.
+func (k *keys) session(id string) string { return k.tags[spread(id)] + ":o:" + id }
+
+// node is where the address of a node is.
+func (k *keys) node(id string) string { return k.tags[spread(id)] + ":node:" + id }
+
+// secret is where the key is with which nodes sign.
+func (k *keys) secret() string { return k.tags[0] + ":secret" }
+
+// spread chooses a partition for what belongs to none.
+func spread(id string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id))
+	return int(h.Sum32() % partitions)
+}
+
 // keepsRoster says whether it matters who is on a channel: presence channels,
 // and the status channels of users, whose names start with a sign that no
 // client may use but for its own channel.

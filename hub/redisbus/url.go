@@ -1,11 +1,13 @@
 package redisbus
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -263,6 +265,27 @@ func (f *tlsFiles) config() (*tls.Config, error) {
 func (c Config) String() string {
 	kind := [...]string{"", " (sentinel, master " + c.master + ")", " (cluster)"}[c.mode]
 	return strings.Join(c.addrs, ",") + kind
+}
+
+// LocalAddr returns the address of this machine from which it reaches Redis. It
+// sends nothing.
+func (c Config) LocalAddr(ctx context.Context) (netip.Addr, error) {
+	if c.network == "unix" {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	var errs []error
+	for _, addr := range c.addrs {
+		conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "udp", addr)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		_ = conn.Close()
+		if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+			return local.AddrPort().Addr().Unmap(), nil
+		}
+	}
+	return netip.Addr{}, errors.Join(errs...)
 }
 
 const (

@@ -35,9 +35,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) 
 // connect is decided when it opens its session.
 func (s *Server) serveFallback(w http.ResponseWriter, r *http.Request, route fallback.Route, from peer) {
 	s.fallback.Serve(w, r, route, fallback.Gate{
-		Allow: func() bool { return s.handshakes.allow(from.address.Addr(), r.RemoteAddr) },
-		App: func(key, version string) (*hub.App, error) {
-			return s.admit(key, version, r.Header.Get("Origin"), from)
+		Client: fallback.Client{Address: from.address, Secure: from.secure},
+		Allow:  func() bool { return s.handshakes.allow(from.address.Addr(), r.RemoteAddr) },
+		App: func(client fallback.Client, key, version string) (*hub.App, error) {
+			return s.admit(key, version, r.Header.Get("Origin"), client.Secure)
 		},
 	})
 }
@@ -49,11 +50,12 @@ func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
 	if !ok {
 		return nil, protocol.PathNotFound()
 	}
-	return s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from)
+	return s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from.secure)
 }
 
-// admit is checkHandshake for a key, a version of the protocol and an origin.
-func (s *Server) admit(key, version, origin string, from peer) (*hub.App, error) {
+// admit is checkHandshake for a key, a version of the protocol and an origin, and
+// for whether the client speaks TLS.
+func (s *Server) admit(key, version, origin string, secure bool) (*hub.App, error) {
 	app := s.hub.AppByKey(key)
 	switch {
 	case s.socketsClosed.Load():
@@ -62,7 +64,7 @@ func (s *Server) admit(key, version, origin string, from peer) (*hub.App, error)
 		return nil, protocol.UnknownAppKey(key)
 	case app.Disabled:
 		return nil, protocol.AppDisabled()
-	case app.ForceTLS && !from.secure:
+	case app.ForceTLS && !secure:
 		return nil, protocol.TLSOnly()
 	}
 	if err := checkProtocol(version); err != nil {

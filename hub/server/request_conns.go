@@ -31,7 +31,7 @@ const (
 type requestConns struct {
 	most    int          // of these, but for those that are held; 0 = no bound
 	open    int          // of these and sockets together; 0 = no bound
-	sockets func() int64 // how many sockets there are
+	sockets func() int64 // how many sockets there are, and connections to other nodes
 	held    func() int64 // how many of these wait for messages, as sockets do
 	log     *slog.Logger
 	gone    chan struct{} // holds a token when a connection has gone since
@@ -54,6 +54,7 @@ func newRequestConns(o Options) *requestConns {
 	}
 	if o.Fallback != nil {
 		c.held = o.Fallback.Receivers
+		c.sockets = func() int64 { return o.Transport.Sessions() + o.Fallback.Relays() }
 	}
 	c.init()
 	return c

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,6 +43,55 @@ func (c *Certificate) Config() *tls.Config {
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: c.get,
 	}
+}
+
+// PeerConfig returns a client's configuration for other nodes. Their certificate
+// must be the same, or be signed by an authority that this machine trusts, or that
+// stands in the chain of this one. Nodes are mostly reached by an address that no
+// certificate is for, so the name may also be the first one of this certificate.
+func (c *Certificate) PeerConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+		InsecureSkipVerify: true, //nolint:gosec // verifyPeer verifies
+		VerifyConnection:   c.verifyPeer,
+	}
+}
+
+func (c *Certificate) verifyPeer(s tls.ConnectionState) error {
+	own, theirs := c.loaded.Load(), s.PeerCertificates[0]
+	if theirs.Equal(own.Leaf) {
+		return nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	for _, der := range own.Certificate[1:] {
+		if authority, err := x509.ParseCertificate(der); err == nil {
+			roots.AddCert(authority)
+		}
+	}
+	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), DNSName: firstName(own.Leaf)}
+	for _, each := range s.PeerCertificates[1:] {
+		o.Intermediates.AddCert(each)
+	}
+	if s.ServerName != "" && theirs.VerifyHostname(s.ServerName) == nil {
+		o.DNSName = s.ServerName
+	}
+	_, err = theirs.Verify(o)
+	return err
+}
+
+// firstName returns the first name or address of a certificate, "" when it has none.
+func firstName(c *x509.Certificate) string {
+	switch {
+	case len(c.DNSNames) > 0:
+		return c.DNSNames[0]
+	case len(c.IPAddresses) > 0:
+		return c.IPAddresses[0].String()
+	}
+	return ""
 }
 
 // get is called for every handshake. One of them looks at the files, once in a

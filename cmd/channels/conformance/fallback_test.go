@@ -98,7 +98,8 @@ func (c *httpClient) expect(event, channel string) frame {
 }
 
 // TestFallbackBehindProxy leads HTTP sessions through the nginx of
-// docker-compose.yml to two nodes. When one goes, its sessions end with 4200.
+// docker-compose.yml to two nodes, whichever their requests come to. When one goes,
+// its sessions end with 4200.
 func TestFallbackBehindProxy(t *testing.T) {
 	r := startRedis(t)
 	nodes := startCluster(t, r, 2)

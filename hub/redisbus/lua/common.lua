@@ -36,6 +36,12 @@
 --   :dying          sorted set: ended lease -> when somebody last took on to bury
 --   :sweep          exists for as long as somebody has swept
 --
+-- and, outside of scripts, in some partition; see owners.go:
+--
+--   :o:<session>    "node address" of the owner of a client over HTTP
+--   :node:<node>    its address, for as long as a lease
+--   :secret         in the first partition: the key with which nodes sign
+--
 -- A topic is <app>:<channel>, and no app has a colon. A node's name starts with
 -- its lease and a dot. Times are Redis's own, in microseconds. A sequence number
 -- is the time, or one more than the last: so it rises even when Redis has lost

@@ -16,11 +16,16 @@ import (
 	"channels/protocol"
 )
 
-// cluster calls test with two nodes that share a bus and forward to each other.
+// cluster calls test with two nodes that forward to each other.
 func cluster(t *testing.T, test func(t *testing.T, a, b *rig)) {
 	t.Helper()
+	clusterWith(t, newExchange(), [2][]string{{"key"}, {"key"}}, test)
+}
+
+// clusterWith is cluster with keys for each node.
+func clusterWith(t *testing.T, shared *exchange, keys [2][]string, test func(t *testing.T, a, b *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		exchange := fallback.NewExchange([]byte("key of the nodes"))
 		var nodes [2]*rig
 		var between [2]*http.Transport
 		for i := range nodes {
@@ -31,7 +36,7 @@ func cluster(t *testing.T, test func(t *testing.T, a, b *rig)) {
 				return nodes[1].listener.dial()
 			}}
 			r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
-				o.Peers, o.PeerTransport = exchange.Join("http://"+string(rune('a'+i))), between[i]
+				o.Peers, o.PeerTransport = shared.join("http://"+string(rune('a'+i)), keys[i]...), between[i]
 			})
 			nodes[i] = r
 			defer synctest.Wait()
@@ -143,17 +148,17 @@ func TestOwnerDiesWhileStreaming(t *testing.T) {
 // TestOwnerHasLostIt has an owner that does not know what the nodes say it owns.
 func TestOwnerHasLostIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		exchange := fallback.NewExchange([]byte("key"))
+		shared := newExchange()
 		var r *rig
 		own := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return r.listener.dial() }}
 		r, stop := newRig(t, func(_ *hub.App, o *fallback.Options) {
-			o.Peers, o.PeerTransport = exchange.Join("http://self"), own
+			o.Peers, o.PeerTransport = shared.join("http://self", "key"), own
 		})
 		defer synctest.Wait()
 		defer stop()
 		defer own.CloseIdleConnections()
 		// This node by another address, as after a change of its settings: a circle.
-		if _, err := exchange.Join("http://former").Claim(t.Context(), "app-key/123/abcdefgh"); err != nil {
+		if _, err := shared.join("http://former").Claim(t.Context(), "app-key/123/abcdefgh"); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.poll(base + "xhr" + query); len(got) != 1 || got[0] != `c[4200,"Generic reconnect immediately"]` {
@@ -166,22 +171,55 @@ func TestOwnerHasLostIt(t *testing.T) {
 }
 
 func TestForgedForwarding(t *testing.T) {
-	cluster(t, func(t *testing.T, a, _ *rig) {
+	cluster(t, func(t *testing.T, a, b *rig) {
 		a.openPoll(base)
-		for _, header := range []string{"x", "1 2", fmt.Sprint(time.Now().Unix(), " 00"), fmt.Sprint(time.Now().Unix(), " ", strings.Repeat("00", 32)), "9223372036854775807 00"} {
-			req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, base+"xhr_send", strings.NewReader("[]"))
-			req.Header.Set("Channels-Forwarded", header)
-			res, err := a.client.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, res.Body)
-			_ = res.Body.Close()
-			if res.StatusCode != http.StatusForbidden {
-				t.Errorf("%s: got %s, want 403", header, res.Status)
+		b.say(base)
+		real := a.signed
+		words := strings.Fields(real)
+		if len(words) != 3 || words[1] != "http" {
+			t.Fatalf("signed with %q", real)
+		}
+		now := words[0]
+		earlier := fmt.Sprint(time.Now().Unix() - 1)
+		for _, header := range []string{
+			"x", "1 2", now + " 00", now + " http 00", now + " http " + strings.Repeat("00", 32), "9223372036854775807 http 00", now + " http x",
+			now + " https " + words[2], now + " http://192.0.2.1:1 " + words[2], earlier + " http " + words[2], real + "00",
+		} {
+			if got := a.sendAs(base+"xhr_send", header); got != http.StatusForbidden {
+				t.Errorf("%s: got %d, want 403", header, got)
 			}
 		}
+		if got := a.sendAs(base+"xhr_send?other", real); got != http.StatusForbidden {
+			t.Errorf("for another URL: got %d, want 403", got)
+		}
+		if got := a.sendAs(base+"xhr_send", real); got != http.StatusNoContent {
+			t.Errorf("what a node has signed: got %d, want 204", got)
+		}
+		for range 21 {
+			a.say(base)
+			time.Sleep(3 * time.Second)
+		}
+		if got := a.sendAs(base+"xhr_send", real); got != http.StatusForbidden {
+			t.Errorf("a minute later: got %d, want 403", got)
+		}
 	})
+}
+
+// sendAs sends no messages, with the header of another node.
+func (r *rig) sendAs(url, header string) (status int) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, strings.NewReader("[]"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Channels-Forwarded", header)
+	res, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 // TestRefusedIsNotOwned requires that a client that was refused at one node may

@@ -288,7 +288,7 @@ func (t *Transport) refuse(w http.ResponseWriter, kind Kind, refusal error) {
 	if kind == Streaming {
 		out = append(out, prelude...)
 	}
-	out = append(out, openFrame...)
+	out = append(out, t.openFrame...)
 	for _, frame := range lastFrames(fault) {
 		out = appendLine(out, frame)
 	}

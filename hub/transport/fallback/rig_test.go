@@ -58,11 +58,14 @@ type rig struct {
 	over             *fallback.Transport
 	client           *http.Client
 	listener         *pipes
-	closeConnections func()     // of clients and nodes
-	refuse           error      // what the gate says of new clients; nil = nothing
-	crowded          bool       // the gate lets no new clients in
-	mu               sync.Mutex // guards the next
-	conns            int        // connections made
+	closeConnections func() // of clients and nodes
+	refuse           error  // what the gate says of new clients; nil = nothing
+	crowded          bool   // the gate lets no new clients in
+	from             fallback.Client
+	mu               sync.Mutex        // guards the next
+	conns            int               // connections made
+	admitted         []fallback.Client // those that the gate was asked about
+	signed           string            // what the last request from another node had in its header
 }
 
 const base = "http://server/pusher/app/app-key/123/abcdefgh/"
@@ -125,14 +128,23 @@ func newRig(t testing.TB, change func(*hub.App, *fallback.Options)) (r *rig, sto
 
 // ServeHTTP does what the listener does.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if signed := req.Header.Get("Channels-Forwarded"); signed != "" {
+		r.mu.Lock()
+		r.signed = signed
+		r.mu.Unlock()
+	}
 	route, ok := fallback.ParsePath(req.URL.Path)
 	if !ok {
 		http.NotFound(w, req)
 		return
 	}
 	r.over.Serve(w, req, route, fallback.Gate{
-		Allow: func() bool { return !r.crowded },
-		App: func(key, _ string) (*hub.App, error) {
+		Client: r.from,
+		Allow:  func() bool { return !r.crowded },
+		App: func(client fallback.Client, key, _ string) (*hub.App, error) {
+			r.mu.Lock()
+			r.admitted = append(r.admitted, client)
+			r.mu.Unlock()
 			if app := r.hub.AppByKey(key); app != nil || r.refuse != nil {
 				return app, r.refuse
 			}

@@ -98,7 +98,7 @@ func (s *session) identify(message []byte, gate Gate) {
 	if json.Unmarshal(message, &first) == nil {
 		if u, err := url.Parse(first.Path); err == nil {
 			if key, ok := strings.CutPrefix(u.Path, "/app/"); ok {
-				app, refusal = gate.App(key, u.Query().Get("protocol"))
+				app, refusal = gate.App(gate.Client, key, u.Query().Get("protocol"))
 			}
 		}
 	}

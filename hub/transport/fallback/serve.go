@@ -8,11 +8,13 @@ import (
 
 // Gate is what the listener decides about a client that opens a session.
 type Gate struct {
+	Client Client
 	// Allow says whether its address may open one more now.
 	Allow func() bool
 	// App returns the app with a key for a version of the protocol, or why the
-	// client may not connect, which is a protocol.Fault.
-	App func(key, version string) (*hub.App, error)
+	// client may not connect, which is a protocol.Fault. The client is another than
+	// Client when another node has forwarded the request.
+	App func(client Client, key, version string) (*hub.App, error)
 }
 
 // Serve answers a request of the HTTP transports.
@@ -44,27 +46,30 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, route Route, g
 		return
 	}
 	noStore(w.Header())
-	if r.Header.Get(forwardHeader) != "" && !t.verify(r) {
-		http.Error(w, "Not forwarded by a node", http.StatusForbidden)
-		return
+	if isForwarded(r) {
+		var ok bool
+		if gate.Client, ok = t.verify(r); !ok {
+			http.Error(w, "Not forwarded by a node", http.StatusForbidden)
+			return
+		}
+		w.Header().Set(nodeHeader, t.id)
 	}
 	switch route.Kind {
 	case Info:
 		info(w)
-		return
 	case Sending:
 		t.send(w, r, route, gate)
-		return
+	default:
+		t.receive(w, r, route, gate)
 	}
-	t.receive(w, r, route, gate)
 }
 
 // send serves a request with messages.
 func (t *Transport) send(w http.ResponseWriter, r *http.Request, route Route, gate Gate) {
 	s := t.find(route)
-	if s == nil && t.mayForward(r) {
+	if s == nil && !isForwarded(r) {
 		if owner := t.owner(r.Context(), route); owner != "" {
-			t.forward(w, r, route, owner)
+			t.forward(w, r, route, owner, gate.Client)
 			return
 		}
 	}
@@ -76,12 +81,6 @@ func (t *Transport) send(w http.ResponseWriter, r *http.Request, route Route, ga
 }
 
 func unknown(w http.ResponseWriter) { http.Error(w, "The session is not known", http.StatusNotFound) }
-
-// mayForward says whether a request came from a client: what came from another
-// node goes nowhere else, so that no request runs in a circle.
-func (t *Transport) mayForward(r *http.Request) bool {
-	return t.peers != nil && r.Header.Get(forwardHeader) == ""
-}
 
 // receive serves a request that brings messages. The first one opens the session.
 func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route, gate Gate) {
@@ -97,47 +96,46 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, route Route,
 	}
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	control := http.NewResponseController(w)
-	noReadDeadline(control)
+	noReadDeadline(http.NewResponseController(w))
 	for {
 		s := t.find(route)
 		if s == nil {
-			switch {
-			case t.mayForward(r):
-				if owner := t.claim(r.Context(), route); owner != "" {
-					t.forward(w, r, route, owner)
-					return
-				}
-			case t.peers != nil:
-				w.WriteHeader(http.StatusGone)
-				return
-			}
-			if !gate.Allow() {
-				t.release(route)
-				w.Header().Set("Retry-After", "1")
-				http.Error(w, "Too many connections from this address, try again in a moment", http.StatusTooManyRequests)
-				return
-			}
-			var app *hub.App
-			if route.Key != "" {
-				var refusal error
-				if app, refusal = gate.App(route.Key, r.URL.Query().Get("protocol")); refusal != nil {
-					t.release(route)
-					t.refuse(w, route.Kind, refusal)
-					return
-				}
-			}
-			s = t.open(route, app)
+			s = t.admit(w, r, route, gate)
 		}
-		if s.serve(w, r, route.Kind) {
+		if s == nil || s.serve(w, r, route.Kind) {
 			return
 		}
 	}
 }
 
-// release gives up a session that was claimed and is not opened.
-func (t *Transport) release(route Route) {
-	if t.peers != nil {
-		t.peers.Release(route.id())
+// admit opens a session for a request. It returns nil when the request has been
+// answered: by the owner of the session, or with a refusal. What another node has
+// forwarded goes nowhere else, so that no request runs in a circle.
+func (t *Transport) admit(w http.ResponseWriter, r *http.Request, route Route, gate Gate) *session {
+	if isForwarded(r) {
+		w.WriteHeader(http.StatusGone)
+		return nil
 	}
+	if owner := t.owner(r.Context(), route); owner != "" {
+		t.forward(w, r, route, owner, gate.Client)
+		return nil
+	}
+	if !gate.Allow() {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "Too many connections from this address, try again in a moment", http.StatusTooManyRequests)
+		return nil
+	}
+	var app *hub.App
+	if route.Key != "" {
+		var refusal error
+		if app, refusal = gate.App(gate.Client, route.Key, r.URL.Query().Get("protocol")); refusal != nil {
+			t.refuse(w, route.Kind, refusal)
+			return nil
+		}
+	}
+	if owner := t.claim(r.Context(), route); owner != "" { // since a moment ago
+		t.forward(w, r, route, owner, gate.Client)
+		return nil
+	}
+	return t.open(route, app)
 }

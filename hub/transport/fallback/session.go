@@ -70,15 +70,12 @@ var _ hub.Socket = (*session)(nil)
 func newSession(t *Transport, route Route) *session {
 	s := &session{transport: t, route: route, turn: make(chan struct{}, 1)}
 	s.queue.limits = &t.limits
-	s.queue.add(openFrame)
+	s.queue.add(t.openFrame)
 	return s
 }
 
-// Lines that all sessions share.
-var (
-	openFrame = []byte(protocol.HTTPOpen)
-	heartbeat = []byte(protocol.HTTPHeartbeat)
-)
+// heartbeat is a line that all sessions share.
+var heartbeat = []byte(protocol.HTTPHeartbeat)
 
 // connect gives the session to the hub, which may have no room for it. The caller
 // has the turn.

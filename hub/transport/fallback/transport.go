@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/protocol"
 )
 
 // Options configure a Transport. Zero values take the defaults named.
@@ -29,6 +31,11 @@ type Options struct {
 	// to other nodes; nil = http.DefaultTransport.
 	Peers         Peers
 	PeerTransport http.RoundTripper
+
+	// PublicHostname is by which name clients reach this node and no other one. They
+	// are told to make the other requests of their session there. "" = that by which
+	// they have come.
+	PublicHostname string
 }
 
 // Transport holds the sessions. Its methods may be called from any goroutine.
@@ -37,8 +44,14 @@ type Transport struct {
 	log    *slog.Logger
 	limits limits
 
+	id            string // of this node, for other nodes
 	peers         Peers
 	peerTransport http.RoundTripper
+	relays        relays
+	openFrame     []byte
+
+	forwarded atomic.Uint64 // requests, to other nodes
+	orphaned  atomic.Uint64 // of those, without an answer of the owner
 
 	receivers atomic.Int64 // requests that bring messages
 	streaming atomic.Int64 // sessions that began with one that streams
@@ -52,7 +65,8 @@ type Transport struct {
 // New returns a Transport for a running hub; Close ends it.
 func New(o Options) *Transport {
 	t := &Transport{hub: o.Hub, log: o.Log, sessions: make(map[string]*session)}
-	t.peers, t.peerTransport = o.Peers, o.PeerTransport
+	t.id, t.peers, t.peerTransport = rand.Text(), o.Peers, o.PeerTransport
+	t.openFrame = protocol.AppendHTTPOpen(nil, o.PublicHostname)
 	t.limits.perConn, t.limits.node, t.limits.elsewhere = o.QueueBytes, o.NodeQueueBytes, o.QueuedElsewhere
 	if t.limits.perConn <= 0 {
 		t.limits.perConn = 1 << 20
@@ -73,13 +87,18 @@ func New(o Options) *Transport {
 type Stats struct {
 	Streaming, Polling, SockJS int64 // sessions
 	QueuedBytes                int64
+
+	Forwarded uint64 // requests for sessions of other nodes
+	Orphaned  uint64 // of those, whose session has ended since its owner did not answer
 }
 
 // Stats returns the numbers now.
 func (t *Transport) Stats() Stats {
+	orphaned := t.orphaned.Load() // before the greater number
 	return Stats{
 		Streaming: t.streaming.Load(), Polling: t.polling.Load(), SockJS: t.sockJS.Load(),
 		QueuedBytes: t.limits.used.Load(),
+		Forwarded:   t.forwarded.Load(), Orphaned: orphaned,
 	}
 }
 
@@ -89,7 +108,11 @@ func (t *Transport) Sessions() int64 {
 }
 
 // Receivers returns the number of requests that wait for messages, or bring them.
-func (t *Transport) Receivers() int64 { return t.receivers.Load() }
+func (t *Transport) Receivers() int64 { return t.receivers.Load() + t.Relays() }
+
+// Relays returns the number of those requests that wait for another node, to which
+// each has a connection of its own.
+func (t *Transport) Relays() int64 { return t.relays.count() }
 
 // Wait returns when the last session has ended, or with ctx's error.
 func (t *Transport) Wait(ctx context.Context) error {

@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { patience } from './inbox.mjs';
 import { certificate } from './settings.mjs';
 
-// startNginx runs nginx on a port that it returns, with these locations.
-export async function startNginx(t, { locations, secure = false }) {
-  const port = await freePort();
+// startNginx runs nginx on a port that it returns, any one unless given, with these
+// locations, and what else is to be in its http block.
+export async function startNginx(t, { port = 0, locations, http = '', secure = false }) {
+  port ||= await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'nginx-'));
   const tls = secure ? `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key};` : '';
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`).join(' ');
@@ -18,7 +19,7 @@ export async function startNginx(t, { locations, secure = false }) {
     join(dir, 'nginx.conf'),
     `daemon off; worker_processes 1; pid ${dir}/pid; error_log stderr warn;
      events { worker_connections 512; }
-     http { access_log off; ${temporary}
+     http { access_log off; ${temporary} ${http}
        server { listen 127.0.0.1:${port}${secure ? ' ssl' : ''}; ${tls} ${locations} } }`,
   );
   const nginx = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx';
@@ -45,7 +46,7 @@ export async function startBlackHole(t) {
   return server.address().port;
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
@@ -53,13 +54,14 @@ async function freePort() {
   return port;
 }
 
-async function listens(port) {
+// listens waits until somebody listens on a port.
+export async function listens(port) {
   for (const deadline = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
     const open = await new Promise((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
       socket.on('connect', () => socket.destroy());
     });
     if (open) return;
-    if (Date.now() > deadline) throw new Error(`nginx does not listen on port ${port}`);
+    if (Date.now() > deadline) throw new Error(`nobody listens on port ${port}`);
   }
 }

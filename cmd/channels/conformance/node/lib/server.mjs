@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -14,14 +15,14 @@ export async function startServer(t, { listen = '127.0.0.1:0', env = {} } = {}) 
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   t.after(() => child.kill('SIGKILL'));
 
-  const address = await new Promise((resolve, reject) => {
+  const [, address, ops] = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no address in the log: ${lines.join('\n')}`)), patience);
     createInterface({ input: child.stderr }).on('line', (line) => {
       lines.push(line);
-      const found = /\blisten="?([^\s"]+)/.exec(line);
+      const found = /\blisten="?([^\s"]+).*\bops="?([^\s"]+)/.exec(line);
       if (found) {
         clearTimeout(timer);
-        resolve(found[1]);
+        resolve(found);
       }
     });
     exited.then((code) => reject(new Error(`the server ended with ${code}: ${lines.join('\n')}`)));
@@ -30,6 +31,20 @@ export async function startServer(t, { listen = '127.0.0.1:0', env = {} } = {}) 
   return {
     address,
     port: Number(address.slice(address.lastIndexOf(':') + 1)),
+
+    // metric adds up the samples of a metric that have these labels.
+    async metric(name, labels = '') {
+      const text = await (await fetch(`http://${ops}/metrics`)).text();
+      const samples = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
+      assert.ok(samples.length > 0, `no ${name}`);
+      return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    },
+
+    // kill is kill -9.
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
 
     // terminate asks the server to end and requires that it does so cleanly.
     async terminate() {
