@@ -269,10 +269,10 @@ func TestLive(t *testing.T) {
 			eachStore(t, func(t *testing.T, store *Store, c StoreConfig) { test(t, startRealtime(t, binary), store, c) })
 		})
 	}
-	for name, revoke := range revocations {
+	for name, revoked := range revocations {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, store *Store, _ StoreConfig) {
-				testRevocation(t, startRealtime(t, binary), store, revoke)
+				testRevocation(t, startRealtime(t, binary), store, revoked)
 			})
 		})
 	}

@@ -3,22 +3,28 @@ package chatapp
 import (
 	"encoding/json"
 	"net/url"
-	"strings"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// revocations are the ways in which somebody loses what they could hear.
-var revocations = map[string]func(t *testing.T, w *revocationWorld){
-	"removal": func(t *testing.T, w *revocationWorld) {
+// revocation is a way in which somebody loses what they could hear.
+type revocation struct {
+	sessions bool // their sessions end, too
+	do       func(t *testing.T, w *revocationWorld)
+}
+
+var revocations = map[string]revocation{
+	"removal": {false, func(t *testing.T, w *revocationWorld) {
 		w.anna.want("POST", "/api/rooms/"+w.room+"/members", map[string]string{"remove": w.ben.id}, 200, "")
-	},
-	"sign-out everywhere": func(t *testing.T, w *revocationWorld) {
-		w.ben.want("POST", "/api/signout-everywhere", nil, 200, "")
-	},
-	"expired session": func(t *testing.T, w *revocationWorld) {
+	}},
+	"sign-out everywhere": {true, func(t *testing.T, w *revocationWorld) {
+		w.ben.twin().want("POST", "/api/signout-everywhere", nil, 200, "") // this one keeps its cookie
+	}},
+	"expired session": {true, func(t *testing.T, w *revocationWorld) {
 		err := w.store.change(t.Context(), "set the clock", func(c *change) error {
 			_, err := c.exec("UPDATE sessions SET expires_at = ? WHERE user_id = ?", c.now, w.ben.id)
 			return err
@@ -26,12 +32,12 @@ var revocations = map[string]func(t *testing.T, w *revocationWorld){
 		if err != nil {
 			t.Fatal(err)
 		}
-	},
-	"deactivation": func(t *testing.T, w *revocationWorld) {
+	}},
+	"deactivation": {true, func(t *testing.T, w *revocationWorld) {
 		if err := Deactivate(t.Context(), w.store, "BEN"); err != nil {
 			t.Fatal(err)
 		}
-	},
+	}},
 }
 
 // revocationWorld is a closed room of three, of whom ben is revoked.
@@ -40,6 +46,18 @@ type revocationWorld struct {
 	site            *site
 	anna, ben, cora *visitor
 	room            string
+}
+
+// twin is another browser with the same session.
+func (v *visitor) twin() *visitor {
+	v.t.Helper()
+	twin := v.site.visitor(v.t)
+	u, err := url.Parse(v.site.url)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	twin.http.Jar.SetCookies(u, v.http.Jar.Cookies(u))
+	return twin
 }
 
 // signatures are answers of the auth endpoints that a raw client keeps for later.
@@ -72,21 +90,99 @@ func (s *socket) sign(v *visitor, rooms ...string) signatures {
 	return all
 }
 
-// use signs in and subscribes with signatures, whatever the server says.
+// use signs in and subscribes with signatures, whatever the server says. It may have
+// closed the connection.
 func (s *socket) use(all signatures, user string) {
-	s.t.Helper()
-	s.write("pusher:signin", all.signin)
-	s.write("pusher:subscribe", object{"channel": "#server-to-user-" + user})
+	s.try("pusher:signin", all.signin)
+	s.subscribeWith(all, user)
+}
+
+// subscribeWith subscribes to all that the signatures are for.
+func (s *socket) subscribeWith(all signatures, user string) {
+	s.try("pusher:subscribe", object{"channel": "#server-to-user-" + user})
 	for _, o := range all.subscribe {
-		s.write("pusher:subscribe", o)
+		s.try("pusher:subscribe", o)
 	}
 }
 
-// testRevocation has a client of ben's that listens, and one that has fetched all
-// signatures and waits. After the revocation the first is closed within two
-// seconds; the second uses its signatures, and hears nothing of what follows,
-// whether or not the server takes them.
-func testRevocation(t *testing.T, r *realtime, store *Store, revoke func(*testing.T, *revocationWorld)) {
+func (s *socket) try(event string, data object) {
+	if text, err := json.Marshal(object{"event": event, "data": data}); err == nil {
+		_ = s.conn.Write(s.t.Context(), websocket.MessageText, text)
+	}
+}
+
+// keeper is a raw client that has fetched signatures, and has not used them.
+type keeper struct {
+	*socket
+	kept signatures
+}
+
+// keeper connects as ben's own client.
+func (w *revocationWorld) keeper(r *realtime) keeper {
+	s := r.dial(w.ben.t)
+	return keeper{s, s.sign(w.ben, w.room, generalRoom)}
+}
+
+// testRevocation has clients of ben's that were connected before he is revoked. Two
+// seconds later none of them hears anything:
+//   - one that listens, and some that sign in at the same moment, are closed;
+//   - one that has fetched all signatures before and uses them now is refused the
+//     signin, and closed; so is one that fetches a new signature, if it gets one;
+//   - one that uses the signatures of the channels alone is refused each of them.
+func testRevocation(t *testing.T, r *realtime, store *Store, revoked revocation) {
+	w := newRevocationWorld(t, r, store)
+	listening := r.dial(t).signIn(w.ben).subscribe(w.ben, w.ben.channel(w.room)).subscribe(w.ben, w.ben.ownChannel())
+	late, later, anonymous := w.keeper(r), w.keeper(r), w.keeper(r)
+	anonymous.write("pusher:subscribe", object{"channel": "marker"})
+	anonymous.next("pusher_internal:subscription_succeeded")
+	racing := make([]keeper, 5)
+	for i := range racing {
+		racing[i] = w.keeper(r)
+	}
+	member := r.dial(t).signIn(w.cora).subscribe(w.cora, w.cora.channel(w.room))
+	old := w.cora.channel(w.room)
+
+	began := time.Now()
+	var race sync.WaitGroup
+	race.Go(func() {
+		for _, k := range racing {
+			k.use(k.kept, w.ben.id)
+		}
+	})
+	revoked.do(t, w)
+	moved := member.next(eventMembers).object()
+	if present := w.cora.channel(w.room); moved["channel"] != present || present == old {
+		t.Fatalf("the last event on %s says that the channel is %v, want %s", old, moved["channel"], present)
+	}
+	w.anna.say(w.room, "secret, at once")
+	race.Wait()
+	listening.wantEnded("pusher_internal:member_added", "pusher_internal:member_removed")
+	for _, k := range racing {
+		k.wantEnded("pusher:signin_success", "pusher_internal:subscription_succeeded", "pusher_internal:member_removed")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the last client was closed after %v, want 2 s at most", took)
+	}
+	w.wantOldNameRefused(old)
+
+	late.use(late.kept, w.ben.id)
+	late.wantEnded()
+	w.wantNoNewSignature(r, later, revoked)
+	anonymous.subscribeWith(anonymous.kept, w.ben.id)
+	waitUntilPublished(t, store)
+	member.subscribe(w.cora, w.cora.channel(w.room))
+	w.anna.say(w.room, "secret")
+	w.cora.want("POST", "/api/rooms/"+w.room+"/read", map[string]int64{"seq": 1 << 40}, 200, "")
+	member.wantTexts("secret")
+	member.next(eventRead)
+	waitUntilPublished(t, store)
+	if err := w.site.server.sdk.Trigger("marker", "marker", "now"); err != nil {
+		t.Fatal(err)
+	}
+	anonymous.wantRefusals(1 + len(anonymous.kept.subscribe))
+}
+
+func newRevocationWorld(t *testing.T, r *realtime, store *Store) *revocationWorld {
 	site, _ := runSite(t, store, r.config())
 	w := &revocationWorld{store: store, site: site, anna: site.user(t, "anna"), ben: site.user(t, "ben"), cora: site.user(t, "cora")}
 	w.room = w.anna.want("POST", "/api/rooms", map[string]string{"kind": "closed", "name": "board"}, 201, "").at("room", "id").(string)
@@ -94,37 +190,7 @@ func testRevocation(t *testing.T, r *realtime, store *Store, revoke func(*testin
 		w.anna.want("POST", "/api/rooms/"+w.room+"/members", map[string]string{"add": v.id}, 200, "")
 	}
 	waitUntilPublished(t, store)
-	listening := r.dial(t).signIn(w.ben).subscribe(w.ben, w.ben.channel(w.room)).subscribe(w.ben, w.ben.ownChannel())
-	prepared := r.dial(t)
-	kept := prepared.sign(w.ben, w.room, generalRoom)
-	prepared.write("pusher:subscribe", object{"channel": "marker"})
-	prepared.next("pusher_internal:subscription_succeeded")
-	member := r.dial(t).signIn(w.cora).subscribe(w.cora, w.cora.channel(w.room))
-	old := w.cora.channel(w.room)
-
-	began := time.Now()
-	revoke(t, w)
-	listening.wantClosed(4009)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the listening client was closed after %v, want 2 s at most", took)
-	}
-	moved := member.next(eventMembers).object()
-	if present := w.cora.channel(w.room); moved["channel"] != present || present == old {
-		t.Fatalf("the last event on %s says that the channel is %v, want %s", old, moved["channel"], present)
-	}
-	w.wantOldNameRefused(old)
-
-	prepared.use(kept, w.ben.id)
-	member.subscribe(w.cora, w.cora.channel(w.room))
-	w.anna.say(w.room, "secret")
-	w.cora.want("POST", "/api/rooms/"+w.room+"/read", map[string]int64{"seq": 1 << 40}, 200, "")
-	member.wantTexts("secret")
-	member.next(eventRead)
-	waitUntilPublished(t, store)
-	if err := site.server.sdk.Trigger("marker", "marker", "now"); err != nil {
-		t.Fatal(err)
-	}
-	w.wantNothingHeard(t, prepared)
+	return w
 }
 
 // wantOldNameRefused asks for signatures by the channel's old name.
@@ -140,24 +206,70 @@ func (w *revocationWorld) wantOldNameRefused(old string) {
 	}
 }
 
-// wantNothingHeard reads up to the marker. Who was only removed keeps their own
-// channel, and hears that they were.
-func (w *revocationWorld) wantNothingHeard(t *testing.T, s *socket) {
+// wantNoNewSignature has a client that was connected before ask for another signature.
+// Whose sessions have ended gets none. Who was only removed gets one, which is good
+// for a new connection, and for no older one.
+func (w *revocationWorld) wantNoNewSignature(r *realtime, k keeper, revoked revocation) {
+	t := w.ben.t
 	t.Helper()
+	form := url.Values{"socket_id": {k.id}}.Encode()
+	res, o := w.ben.send("POST", "/api/pusher/user-auth", "application/x-www-form-urlencoded", form)
+	if revoked.sessions {
+		if res.StatusCode != 403 || o["code"] != "forbidden" {
+			t.Errorf("a session that has ended gets %d %v, want the one refusal", res.StatusCode, o)
+		}
+		o = k.kept.signin
+	} else if res.StatusCode != 200 {
+		t.Errorf("who was only removed gets %d %v, want a signature", res.StatusCode, o)
+	}
+	k.write("pusher:signin", o)
+	k.wantEnded()
+	if !revoked.sessions {
+		r.dial(t).signIn(w.ben).subscribe(w.ben, w.ben.ownChannel())
+	}
+}
+
+// wantEnded reads up to the end of the connection, which has to be the server's 4009.
+// Nothing else may come but errors, what the revocation itself says, and these events.
+func (s *socket) wantEnded(allowed ...string) {
+	s.t.Helper()
 	for {
 		f, err := s.read()
 		if err != nil {
-			if websocket.CloseStatus(err) != -1 {
-				return // the server has closed it, which is as well
+			if got := websocket.CloseStatus(err); got != 4009 {
+				s.t.Errorf("the connection ended with %d (%v), want 4009", got, err)
 			}
-			t.Fatalf("waiting for the marker: %v", err)
-		}
-		switch {
-		case f.Event == "marker":
 			return
-		case strings.HasPrefix(f.Event, "pusher"), f.Event == eventRoomRemoved, f.Event == eventOnline:
+		}
+		switch f.Event {
+		case "pusher:error", "pusher_internal:subscription_error", eventMembers, eventRoomRemoved, eventOnline:
 		default:
-			t.Errorf("heard %s on %s: %s", f.Event, f.Channel, f.Data)
+			if !slices.Contains(allowed, f.Event) {
+				s.t.Errorf("heard %s on %s: %s", f.Event, f.Channel, f.Data)
+			}
+		}
+	}
+}
+
+// wantRefusals reads up to the marker. Nothing comes before it but so many refusals.
+func (s *socket) wantRefusals(want int) {
+	s.t.Helper()
+	got := 0
+	for {
+		f, err := s.read()
+		switch {
+		case err != nil:
+			s.t.Fatalf("waiting for the marker: %v", err)
+		case f.Event == "marker":
+			if got != want {
+				s.t.Errorf("%d subscriptions were refused, want %d", got, want)
+			}
+			return
+		case f.Event == "pusher_internal:subscription_error":
+			got++
+		case f.Event == "pusher:error": // the same, for those who do not look at the channel
+		default:
+			s.t.Errorf("heard %s on %s: %s", f.Event, f.Channel, f.Data)
 		}
 	}
 }

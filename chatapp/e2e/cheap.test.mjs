@@ -14,13 +14,10 @@ before(async () => {
   ({ body: { room: garden } } = await world.api(ada, 'POST', '/api/rooms', { kind: 'open', name: 'Garden' }));
   await world.api(bob, 'POST', `/api/rooms/${garden.id}/join`, {});
   await bob.page.getByTestId('room-item').filter({ hasText: 'Garden' }).waitFor();
-  await settled();
+  await Promise.all([ada.settled(), bob.settled()]);
 });
 
 after(() => world?.stop());
-
-// settled waits until what a beginning makes everybody ask has been asked.
-const settled = () => new Promise((resolve) => setTimeout(resolve, 1_500));
 
 async function post(room, count, prefix) {
   for (let i = 1; i <= count; i++) {
@@ -34,7 +31,7 @@ test('messages in another room are counted without a request', async () => {
   await post(garden.id, 20, 'Beans');
   const unread = bob.page.getByTestId('room-item').filter({ hasText: 'Garden' }).getByTestId('unread');
   await unread.filter({ hasText: '20' }).waitFor();
-  await settled();
+  await bob.settled();
   assert.deepEqual(asked, []);
 });
 
@@ -45,19 +42,19 @@ test('a hidden page asks for nothing until it is seen', async () => {
   await post(general, 20, 'Hidden');
   await bob.sees('Hidden 20.');
   await bob.page.waitForFunction(() => document.title.startsWith('('));
-  await settled();
+  await bob.settled();
   assert.deepEqual(asked, []);
   await bob.show();
   await bob.page.getByTestId('room-item').filter({ hasText: 'general' }).getByTestId('unread').waitFor({ state: 'detached' });
-  await settled();
+  await bob.settled();
   assert.deepEqual(asked, [`POST /api/rooms/${general}/read`]);
 });
 
 test("one's own message is one request", async () => {
-  await settled();
+  await ada.settled();
   const asked = ada.requests();
   await ada.send('Just one');
   await bob.sees('Just one');
-  await settled();
+  await ada.settled();
   assert.deepEqual(asked, [`POST /api/rooms/${await world.general(ada)}/messages`]);
 });

@@ -18,7 +18,7 @@ test('a full presence channel is shown, and the room is polled', async (t) => {
   const [, ada, bob, cyd] = await people(t, ['Ada', 'Bob', 'Cyd'], { channels: { CHANNELS_APP_MAX_PRESENCE_MEMBERS: '2' } });
   await Promise.all([ada.live(), bob.live(), cyd.connection('polling')]);
   await cyd.page.getByTestId('offline-banner').filter({ hasText: 'no place' }).waitFor();
-  await new Promise((resolve) => setTimeout(resolve, 1_500)); // what a beginning asks for has been asked
+  await cyd.settled('GET /api/rooms');
   const asked = cyd.requests();
   await ada.send('Also for the third');
   await cyd.sees('Also for the third', { timeout: 6_000 });

@@ -45,7 +45,7 @@ test('what is typed survives a session that ends by itself', async () => {
   await ada.page.getByTestId('composer').fill('A draft in the garden');
   await ada.openRoom('general');
   await ada.live();
-  await new Promise((resolve) => setTimeout(resolve, 1_500)); // what a room asks for on opening has been asked
+  await ada.settled();
   await ada.context.clearCookies();
   await ada.send('Sent without a session');
   await ada.page.getByTestId('auth-form').waitFor();

@@ -13,15 +13,25 @@ import { chromium } from 'playwright-core';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const patience = 20_000;
 
+// Ports that Linux gives to no outgoing connection by itself: a browser that looks
+// for a server that is away would otherwise take the server's port now and then.
+const ports = { from: 20_000, count: 12_000 };
+
 // freePort finds a port that nobody uses, for a process that has to keep its port
 // over a restart.
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = ports.from + Math.floor(Math.random() * ports.count);
+    const server = net.createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch {
+      continue; // it is taken
+    }
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 export class World {
@@ -122,7 +132,7 @@ export class World {
     });
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     context.setDefaultTimeout(patience);
-    const person = new Person(this, name, context, await context.newPage());
+    const person = new Person(this, name, context, await context.newPage(), options.hasTouch);
     this.people.push(person);
     return person;
   }
@@ -139,18 +149,33 @@ export class World {
   }
 }
 
+const kindOf = (request) => `${request.method()} ${new URL(request.url()).pathname}`;
+
 // Person is one user in one browser, and what they can do.
 export class Person {
   errors = [];
+  #asked = new Map(); // when a request of each kind began or ended last; '' for all
 
-  constructor(world, name, context, page) {
-    Object.assign(this, { world, name, context });
+  constructor(world, name, context, page, touch = false) {
+    Object.assign(this, { world, name, context, touch });
     this.look(page);
   }
 
   look(page) {
     this.page = page;
     page.on('pageerror', (error) => this.errors.push(error));
+    const note = (request) => ['', kindOf(request)].forEach((kind) => this.#asked.set(kind, Date.now()));
+    for (const event of ['request', 'requestfinished', 'requestfailed']) page.on(event, note);
+  }
+
+  // settled waits until the page has made no request for a while: what a beginning
+  // makes it ask has been asked. A kind is like "GET /api/rooms".
+  async settled(kind = '') {
+    const quiet = 1_500;
+    const start = Date.now();
+    for (let wait = quiet; wait > 0; wait = Math.max(start, this.#asked.get(kind) ?? 0) + quiet - Date.now()) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
   }
 
   // tab opens another tab of the same browser, and goes on in it.
@@ -180,8 +205,8 @@ export class Person {
   requests() {
     const asked = [];
     this.page.on('request', (request) => {
-      const { pathname } = new URL(request.url());
-      if (pathname.startsWith('/api/')) asked.push(`${request.method()} ${pathname}`);
+      const kind = kindOf(request);
+      if (kind.includes(' /api/')) asked.push(kind);
     });
     return asked;
   }
@@ -218,7 +243,8 @@ export class Person {
 
   async send(text) {
     await this.page.getByTestId('composer').fill(text);
-    await this.page.getByTestId('composer').press('Enter');
+    if (this.touch) await this.page.getByTestId('send').tap();
+    else await this.page.getByTestId('composer').press('Enter');
   }
 
   message(text) {

@@ -3,10 +3,11 @@
  * its drawing, over pusher-js in Node. So a load test measures what pages do,
  * not what somebody believes that they do.
  */
-import { apiOver, requester, type Fetcher } from "../src/api";
+import { ApiError, apiOver, requester, type Api, type Fetcher } from "../src/api";
 import { Chat } from "../src/chat/chat";
 import { GuardedKeep, type Environment } from "../src/chat/environment";
 import type { Config, SignedIn } from "../src/model";
+import { pause } from "../src/realtime/backoff";
 import { reads } from "../src/store/reading";
 import { newestSeq, ordered } from "../src/store/timeline";
 
@@ -40,6 +41,18 @@ function browserOf(origin: string, address: string) {
   return { fetcher, counts };
 }
 
+/** Signs up; as long as the server has too many passwords to see to, it is asked again when it says. */
+async function signUp(door: Api, name: string): Promise<SignedIn> {
+  for (;;) {
+    try {
+      return await door.signup(name, "correct horse");
+    } catch (problem) {
+      if (!(problem instanceof ApiError) || problem.code !== "busy") throw problem;
+      await pause(problem.retryAfter * 1000);
+    }
+  }
+}
+
 export class Person {
   private constructor(readonly chat: Chat, readonly counts: Map<string, number>) {}
 
@@ -47,7 +60,7 @@ export class Person {
   static async join(origin: string, name: string, address: string): Promise<Person> {
     const { fetcher, counts } = browserOf(origin, address);
     const door = apiOver(requester(null, fetcher));
-    const [config, signedIn] = await Promise.all<[Promise<Config>, Promise<SignedIn>]>([door.config(), door.signup(name, "correct horse")]);
+    const [config, signedIn] = await Promise.all<[Promise<Config>, Promise<SignedIn>]>([door.config(), signUp(door, name)]);
     const chat = new Chat(config, signedIn, page(new URL(origin).hostname), () => undefined, fetcher);
     return new Person(chat, counts);
   }

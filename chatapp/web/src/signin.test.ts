@@ -46,6 +46,12 @@ describe("enter", () => {
   });
 });
 
+it.each([["", { signin: "wrong_password", signup: "name_taken" }], ["token", { signup: "name_taken", signin: "wrong_password" }]] as
+  [string, Record<string, string>][])("says that a name is taken to whom may join (invite %j)", async (invite, codes) => {
+  server(codes);
+  await expect(enter(config, "Ann", "correct horse", invite)).rejects.toMatchObject({ code: "wrong_password", message: expect.stringContaining("has this name already") });
+});
+
 describe("mayCreate", () => {
   it.each([
     [{ signup: "open" }, "", true], [{ signup: "invite" }, "", false], [{ signup: "invite" }, "token", true],

@@ -7,6 +7,8 @@ export function mayCreate(config: Config, invite: string): boolean {
   return config.firstAccount || config.signup === "open" || (config.signup === "invite" && invite !== "");
 }
 
+const TAKEN = "Somebody has this name already, with another password.";
+
 const codeOf = (problem: unknown): string => (problem instanceof ApiError ? problem.code : "");
 
 /**
@@ -24,15 +26,15 @@ export async function enter(config: Config, name: string, password: string, invi
       throw new ApiError(401, "wrong_password",
         `No account has this name and password. A new one needs a password of at least ${config.minPassword} characters.`);
     }
-    return signUp(name, password, invite, problem);
+    return signUp(name, password, invite);
   }
 }
 
-async function signUp(name: string, password: string, invite: string, wrong: unknown): Promise<SignedIn> {
+async function signUp(name: string, password: string, invite: string): Promise<SignedIn> {
   try {
     return await door.signup(name, password, invite);
   } catch (problem) {
-    throw codeOf(problem) === "name_taken" ? wrong : problem;
+    throw codeOf(problem) === "name_taken" ? new ApiError(401, "wrong_password", TAKEN) : problem;
   }
 }
 
@@ -40,7 +42,11 @@ async function signUpFirst(name: string, password: string, invite: string): Prom
   try {
     return await door.signup(name, password, invite);
   } catch (problem) {
-    if (codeOf(problem) === "name_taken") return door.signin(name, password);
-    throw problem;
+    if (codeOf(problem) !== "name_taken") throw problem;
+  }
+  try {
+    return await door.signin(name, password);
+  } catch (problem) {
+    throw codeOf(problem) === "wrong_password" ? new ApiError(401, "wrong_password", TAKEN) : problem;
   }
 }

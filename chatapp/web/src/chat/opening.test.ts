@@ -41,13 +41,14 @@ describe("Opening", () => {
   });
 
   it("asks again without an answer, and gives up at a refusal", async () => {
-    const { opening, answers, open, lost } = start();
+    const { core, opening, answers, open, lost } = start();
     void opening.open("far");
     answers[0]?.reject(noAnswer());
     await vi.runAllTimersAsync();
     answers[1]?.reject(refusal(404, "no_such_room"));
     await vi.runAllTimersAsync();
     expect([answers.length, open(), lost()]).toEqual([2, undefined, "far"]);
+    expect(core.store.get().notice).toMatch("no such room");
   });
 
   it("a notice stays when the page opens a room by itself, and goes when one goes on", async () => {
@@ -74,12 +75,19 @@ describe("Opening", () => {
     expect(core.store.get().notice).toBe("");
   });
 
-  it("leaving by one's own will is no news, being removed is", async () => {
+  it("leaving by one's own will is no news", async () => {
     const { core, opening, open } = start();
     void opening.open("g");
     await opening.leave("g");
     expect([open(), core.store.get().notice]).toEqual([undefined, ""]);
+  });
+
+  it("says once that one was removed, and from where", () => {
+    const { core, opening, open, entered } = start();
+    void opening.open("g");
     opening.lost("g");
-    expect(core.store.get().notice).toMatch("no longer");
+    opening.lost("g");
+    expect([open(), core.store.get().notice]).toEqual([undefined, `You are no longer a member of #${room("g").name}.`]);
+    expect(entered.mock.calls.filter(([now]) => now === null)).toHaveLength(1);
   });
 });

@@ -54,8 +54,10 @@ export class Opening {
   /** A room is no longer ours to see: off to the general one, if we were in it. */
   lost(room: string): void {
     this.core.forget(room);
-    if (this.wanted !== room) return;
-    this.core.store.patch({ open: null, lost: room, notice: this.leaving.has(room) ? "" : "You are not, or no longer, in that room." });
+    const { open, lost } = this.core.store.get();
+    if (this.wanted !== room || lost === room) return; // several answers may say so
+    const sentence = open?.id === room ? `You are no longer a member of #${open.name}.` : "There is no such room, or you are not a member of it.";
+    this.core.store.patch({ open: null, lost: room, notice: this.leaving.has(room) ? "" : sentence });
     this.entered(null);
   }
 

@@ -88,6 +88,13 @@ describe("the list", () => {
     expect(got.people.map((r) => r.id)).toEqual(["d2", "d1"]);
   });
 
+  it("are listed by name as people count", () => {
+    const named = ["Room 10", "room 9", "Room 1"].map((name, i) => room(`r${i}`, { name }));
+    const rooms = replaceRooms(NO_ROOMS, { rooms: named, others: named.map((r) => ({ ...r, member: false })) });
+    expect(sections(rooms, "g").rooms.map((r) => r.name)).toEqual(["Room 1", "room 9", "Room 10"]);
+    expect(rooms.others.map((r) => r.name)).toEqual(["Room 1", "room 9", "Room 10"]);
+  });
+
   it("news of a person bring them to the top", () => {
     const rooms = replaceRooms(NO_ROOMS, {
       rooms: [room("d1", { kind: "direct", name: "Bo", with: BO, last: message(5) }), room("d2", { kind: "direct", name: "Cy", with: BO, last: message(9) })],

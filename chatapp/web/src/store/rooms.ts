@@ -32,7 +32,7 @@ function newer(have: Room | undefined, got: Room): Room {
 /** A fresh list: rooms that are not on it are gone. */
 export function replaceRooms(rooms: Rooms, got: RoomLists): Rooms {
   const mine = new Map(got.rooms.map((room) => [room.id, newer(rooms.mine.get(room.id), room)]));
-  return { mine, others: got.others };
+  return { mine, others: [...got.others].sort(byName) };
 }
 
 export function putRoom(rooms: Rooms, room: Room): Rooms {
@@ -94,14 +94,17 @@ export function putChannel(rooms: Rooms, id: string, channel: string): Rooms {
   return rooms.mine.get(id)?.channel === channel ? rooms : change(rooms, id, { channel });
 }
 
+/** By name as people count: "Room 2" comes before "Room 10". */
+const byName = (a: Room, b: Room): number => a.name.localeCompare(b.name, undefined, { numeric: true });
+
 /** The list's two parts: rooms by name with the general one first, then people, the latest first. */
 export function sections(rooms: Rooms, general: string): { rooms: Room[]; people: Room[] } {
   const all = [...rooms.mine.values()];
   const first = (room: Room) => (room.id === general ? 0 : 1);
   return {
-    rooms: all.filter((r) => r.kind !== "direct").sort((a, b) => first(a) - first(b) || a.name.localeCompare(b.name)),
+    rooms: all.filter((r) => r.kind !== "direct").sort((a, b) => first(a) - first(b) || byName(a, b)),
     people: all.filter((r) => r.kind === "direct")
-      .sort((a, b) => latest(b) - latest(a) || a.name.localeCompare(b.name)),
+      .sort((a, b) => latest(b) - latest(a) || byName(a, b)),
   };
 }
 

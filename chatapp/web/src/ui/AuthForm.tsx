@@ -12,7 +12,7 @@ function welcome(config: Config, invite: string): string {
   if (config.firstAccount) return "You are the first one here. This account will be the administrator's.";
   if (invite !== "") return "You are invited. Choose a name and a password.";
   if (mayCreate(config, invite)) return "Sign in, or choose a new name and password to join.";
-  if (config.signup === "invite") return "Sign in. To join, ask a member for an invite link.";
+  if (config.signup === "invite") return "Sign in. To join, ask the administrator for an invite link.";
   return "Sign in to your account.";
 }
 
@@ -41,11 +41,12 @@ export function AuthForm({ config, onSignedIn }: { config: Config; onSignedIn: (
   };
 
   const remembered = keep.get(REMEMBERED) ?? "";
+  const known = remembered !== "" && !config.firstAccount && invite === "";
   return (
     <main className="door">
       <form className="card door-form" data-testid="auth-form" aria-label="Sign in" onSubmit={(e) => void submit(e)}>
         <Logo />
-        <h1>{config.firstAccount || invite ? "Welcome" : "Welcome back"}</h1>
+        <h1>{known ? "Welcome back" : "Welcome"}</h1>
         <p className="quiet">{welcome(config, invite)}</p>
         <label className="field">
           <span>Name</span>

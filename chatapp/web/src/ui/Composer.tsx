@@ -1,26 +1,36 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useState, type KeyboardEvent, type RefObject } from "react";
 import type { Room } from "../model";
 import { codePoints, isEditLast, isSend } from "../text/keys";
 import { useChat } from "./context";
 import { SendIcon } from "./icons";
+import { byTouch, focusToWrite } from "./touch";
 
 /** The count shows from this many characters before the limit. */
 const COUNT_FROM = 200;
 
-type Props = { room: Room; editing: boolean; onSend: (text: string) => void; onEditLast: () => void };
+type Props = {
+  room: Room;
+  box: RefObject<HTMLTextAreaElement | null>;
+  editing: boolean;
+  onSend: (text: string) => void;
+  onEditLast: () => void;
+};
 
-/** Where one writes. Enter sends, Shift+Enter breaks the line, arrow-up edits the last message. */
-export function Composer({ room, editing, onSend, onEditLast }: Props) {
+/**
+ * Where one writes. Enter sends, Shift+Enter breaks the line, arrow-up edits the last
+ * message. On a phone, which has no Shift+Enter, Enter breaks the line and the button sends.
+ */
+export function Composer({ room, box, editing, onSend, onEditLast }: Props) {
   const chat = useChat();
   const [text, setText] = useState(() => chat.drafts.text(room.id));
-  const ref = useRef<HTMLTextAreaElement>(null);
+  const [touch] = useState(byTouch);
   const left = chat.config.maxMessage - codePoints(text);
   const sendable = left >= 0 && text.trim() !== "";
 
   // Focused at the start, and again after an edit has ended.
   useEffect(() => {
-    if (!editing) ref.current?.focus();
-  }, [editing]);
+    if (!editing) focusToWrite(box.current);
+  }, [editing, box]);
 
   const write = (next: string) => {
     setText(next);
@@ -30,11 +40,11 @@ export function Composer({ room, editing, onSend, onEditLast }: Props) {
     if (!sendable) return;
     onSend(text);
     write("");
-    ref.current?.focus();
+    box.current?.focus();
   };
   const key = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     const native = event.nativeEvent;
-    if (isSend(native)) {
+    if (!touch && isSend(native)) {
       event.preventDefault();
       send();
     } else if (isEditLast(native, text)) {
@@ -44,7 +54,7 @@ export function Composer({ room, editing, onSend, onEditLast }: Props) {
   };
   return (
     <form className="composer" onSubmit={(e) => { e.preventDefault(); send(); }}>
-      <textarea ref={ref} data-testid="composer" rows={1} value={text} enterKeyHint="send"
+      <textarea ref={box} data-testid="composer" rows={1} value={text} dir="auto" enterKeyHint={touch ? "enter" : "send"}
         aria-label={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
         placeholder={`Message ${room.kind === "direct" ? room.name : "#" + room.name}`}
         onChange={(e) => {

@@ -3,6 +3,7 @@ import { sentence } from "../api";
 import type { Row } from "../store/timeline";
 import { codePoints, isCancel, isSend } from "../text/keys";
 import { useChat } from "./context";
+import { byTouch } from "./touch";
 
 type Props = {
   row: Row;
@@ -13,10 +14,11 @@ type Props = {
   onDone: () => void;
 };
 
-/** A message being edited in its place. Enter saves, Escape gives up. It stays open until the server has saved the text. */
+/** A message being edited in its place. Enter saves (not with a finger, as in the composer), Escape gives up. It stays open until the server has saved the text. */
 export function EditBox({ row, start, onType, onSave, onDone }: Props) {
   const { config } = useChat();
   const [text, setText] = useState(start);
+  const [touch] = useState(byTouch);
   const [saving, setSaving] = useState(false);
   const [problem, setProblem] = useState("");
   const ref = useRef<HTMLTextAreaElement>(null);
@@ -38,13 +40,13 @@ export function EditBox({ row, start, onType, onSave, onDone }: Props) {
   };
   return (
     <div className="edit">
-      <textarea ref={ref} data-testid="edit" aria-label="Edit message" rows={1} value={text} readOnly={saving}
+      <textarea ref={ref} data-testid="edit" aria-label="Edit message" rows={1} value={text} dir="auto" readOnly={saving}
         onChange={(e) => {
           setText(e.target.value);
           onType(e.target.value);
         }}
         onKeyDown={(event) => {
-          if (isSend(event.nativeEvent)) {
+          if (!touch && isSend(event.nativeEvent)) {
             event.preventDefault();
             save();
           } else if (isCancel(event.nativeEvent)) {
@@ -56,7 +58,7 @@ export function EditBox({ row, start, onType, onSave, onDone }: Props) {
       <div className="edit-buttons">
         <button className="primary" disabled={!fits || saving} onClick={save}>{saving ? "Saving…" : "Save"}</button>
         <button className="ghost" onClick={onDone}>Cancel</button>
-        <span className="quiet">Enter saves, Escape cancels</span>
+        {!touch && <span className="quiet">Enter saves, Escape cancels</span>}
       </div>
     </div>
   );

@@ -1,4 +1,5 @@
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { sentence } from "../api";
 import type { Member, Room } from "../model";
 import { activeMembers } from "../store/members";
@@ -19,9 +20,14 @@ export function Members({ room, onVisit, onClose }: Props) {
   const members = useMemo(() => activeMembers(known), [known]);
   const here = useChatState((state) => state.here);
   const live = useChatState((state) => state.link === "live");
+  const column = useRef<HTMLElement>(null);
   const [adding, setAdding] = useState(false);
   const [asking, setAsking] = useState<Member | "leave" | null>(null);
   const attempt = (action: () => Promise<unknown>) => void action().catch((e: unknown) => chat.notice(sentence(e)));
+  const remove = (member: Member) => {
+    column.current?.focus({ preventScroll: true }); // the button goes with the person
+    attempt(() => chat.removeMember(room.id, member.user.id));
+  };
   const present = members.filter((m) => here.has(m.user.id));
   const away = members.filter((m) => !here.has(m.user.id));
   const item = (member: Member) => (
@@ -31,7 +37,7 @@ export function Members({ room, onVisit, onClose }: Props) {
   );
 
   return (
-    <aside className="people column" data-testid="people" aria-label="People">
+    <aside ref={column} className="people column" data-testid="people" aria-label="People" tabIndex={-1}>
       <header className="people-head">
         <h2>People</h2>
         {room.kind !== "direct" && (
@@ -53,7 +59,7 @@ export function Members({ room, onVisit, onClose }: Props) {
       )}
       {asking !== null && asking !== "leave" && (
         <Question title={`Remove ${asking.user.name}?`} text={`${asking.user.name} can no longer read or write in #${room.name}.`} action="Remove" stay="Keep"
-          onClose={() => setAsking(null)} onYes={() => attempt(() => chat.removeMember(room.id, asking.user.id))} />
+          onClose={() => setAsking(null)} onYes={() => remove(asking)} />
       )}
       {adding && <AddPeople room={room} members={members} onClose={() => setAdding(false)} />}
     </aside>
@@ -68,8 +74,8 @@ function Question({ title, text, action, stay, onClose, onYes }: QuestionProps) 
     <Dialog title={title} onClose={onClose}>
       <p>{text}</p>
       <div className="dialog-buttons">
-        <button autoFocus onClick={onClose}>{stay}</button>
-        <button className="danger" data-testid="confirm" onClick={() => { onClose(); onYes(); }}>{action}</button>
+        <button data-autofocus onClick={onClose}>{stay}</button>
+        <button className="danger" data-testid="confirm" onClick={() => { flushSync(onClose); onYes(); }}>{action}</button>
       </div>
     </Dialog>
   );
@@ -94,12 +100,13 @@ function Person({ member, room, onWrite, onRemove }: PersonProps) {
   const online = useChatState((state) => state.online.has(user.id) || state.here.has(user.id) ||
     (user.id === state.me.id && state.link === "live"));
   const mayRemove = user.id !== me.id && moderates(room, useRole(room), me.admin);
+  const notes = [...(user.id === me.id ? ["you"] : []), ...(role === "owner" ? ["owner"] : [])];
   const status = here ? "here" : online ? "online" : "offline";
   return (
     <li className="person" data-testid="person" data-user-id={user.id} data-online={online} data-here={here}>
       <span className="with-dot"><Avatar user={user} small /><i className={`dot ${status}`} aria-hidden="true" /></span>
-      <span className="person-name">
-        {user.name}{user.id === me.id && <small> you</small>}{role === "owner" && <small> owner</small>}
+      <span className="person-name" title={user.name}>
+        {user.name}{notes.length > 0 && <small> {notes.join(", ")}</small>}
         <span className="unseen">, {status}</span>
       </span>
       {user.id !== me.id && room.kind !== "direct" && (

@@ -1,4 +1,5 @@
-import { memo, useState } from "react";
+import { memo, useRef, useState, type RefObject } from "react";
+import { flushSync } from "react-dom";
 import type { Room } from "../model";
 import { receiptLine, type Receipt } from "../store/receipts";
 import type { Row } from "../store/timeline";
@@ -38,8 +39,9 @@ export function moderates(room: Room, role: Room["role"], admin: boolean): boole
 
 /** One message. */
 export const MessageRow = memo(function MessageRow({ row, head, mine, mayRemove, editing, receipt, actions }: Props) {
+  const ref = useRef<HTMLElement>(null);
   return (
-    <article className={`message ${head ? "head" : ""} ${mine ? "mine" : ""}`} data-testid="message" data-client-id={row.clientId}
+    <article ref={ref} className={`message ${head ? "head" : ""} ${mine ? "mine" : ""}`} data-testid="message" data-client-id={row.clientId}
       data-message-id={row.id} data-state={row.state} data-seq={row.seq} tabIndex={-1} aria-label={`${row.user.name}, ${clock(row.createdAt)}`}>
       <div className="gutter">
         {head ? <Avatar user={row.user} /> : <time className="side-time" dateTime={iso(row.createdAt)} title={full(row.createdAt)}>{shortClock(row.createdAt)}</time>}
@@ -56,7 +58,7 @@ export const MessageRow = memo(function MessageRow({ row, head, mine, mayRemove,
         {(row.state === "failed" || row.state === "waiting") && <Unsent row={row} actions={actions} />}
         {receipt && <p className="receipts" data-testid="receipts">{receiptLine(receipt)}</p>}
       </div>
-      {row.state === "sent" && !row.deleted && !editing && (mine || mayRemove) && <Tools row={row} mine={mine} actions={actions} />}
+      {row.state === "sent" && !row.deleted && !editing && (mine || mayRemove) && <Tools row={row} mine={mine} message={ref} actions={actions} />}
     </article>
   );
 });
@@ -77,8 +79,16 @@ function Unsent({ row, actions }: { row: Row; actions: RowActions }) {
   );
 }
 
-function Tools({ row, mine, actions }: { row: Row; mine: boolean; actions: RowActions }) {
+type ToolsProps = { row: Row; mine: boolean; message: RefObject<HTMLElement | null>; actions: RowActions };
+
+function Tools({ row, mine, message, actions }: ToolsProps) {
   const [asking, setAsking] = useState(false);
+  const remove = () => {
+    // The buttons go with the text: the focus stays with the message.
+    flushSync(() => setAsking(false));
+    message.current?.focus({ preventScroll: true });
+    actions.onRemove(row);
+  };
   return (
     <>
       <div className="tools">
@@ -90,7 +100,7 @@ function Tools({ row, mine, actions }: { row: Row; mine: boolean; actions: RowAc
           <blockquote className="text">{row.text}</blockquote>
           <div className="dialog-buttons">
             <button onClick={() => setAsking(false)}>Keep</button>
-            <button className="danger" autoFocus data-testid="confirm-delete" onClick={() => { setAsking(false); actions.onRemove(row); }}>Delete</button>
+            <button className="danger" data-autofocus data-testid="confirm-delete" onClick={remove}>Delete</button>
           </div>
         </Dialog>
       )}

@@ -22,7 +22,7 @@ export function NewRoomDialog({ onClose, onVisit }: Props) {
       <form className="stack" onSubmit={(e) => { e.preventDefault(); create(); }}>
         <label className="field">
           <span>Name</span>
-          <input data-testid="room-name" value={name} required autoFocus maxLength={200} onChange={(e) => setName(e.target.value)} />
+          <input data-testid="room-name" value={name} required data-autofocus maxLength={200} onChange={(e) => setName(e.target.value)} />
         </label>
         <label className="check">
           <input type="checkbox" checked={closed} onChange={(e) => setClosed(e.target.checked)} />

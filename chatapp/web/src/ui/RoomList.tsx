@@ -5,7 +5,7 @@ import { sections, unreadLabel } from "../store/rooms";
 import { Avatar } from "./Avatar";
 import { ConnectionState } from "./Banner";
 import { useChat, useChatState } from "./context";
-import { GearIcon, LockIcon, Logo, PlusIcon } from "./icons";
+import { CloseIcon, GearIcon, LockIcon, Logo, PlusIcon } from "./icons";
 import { InviteDialog } from "./InviteDialog";
 import { NewDirectDialog, NewRoomDialog } from "./NewRoomDialog";
 import { Settings } from "./Settings";
@@ -14,7 +14,7 @@ type Visit = (room: string) => void;
 type Open = "room" | "direct" | "settings" | "invite" | null;
 
 /** The left column: my rooms, my direct rooms, rooms to join, and myself. */
-export function RoomList({ onVisit }: { onVisit: Visit }) {
+export function RoomList({ inert, onVisit, onClose }: { inert: boolean; onVisit: Visit; onClose: () => void }) {
   const rooms = useChatState((state) => state.rooms);
   const general = useChatState((state) => state.general);
   const me = useChatState((state) => state.me);
@@ -23,8 +23,11 @@ export function RoomList({ onVisit }: { onVisit: Visit }) {
   const close = () => setDialog(null);
 
   return (
-    <nav className="rooms column" data-testid="room-list" aria-label="Rooms">
-      <header className="brand"><Logo /><strong>Chat</strong><ConnectionState /></header>
+    <nav className="rooms column" data-testid="room-list" aria-label="Rooms" tabIndex={-1} inert={inert}>
+      <header className="brand">
+        <Logo /><strong>Chat</strong><ConnectionState />
+        <button className="ghost narrow-only" aria-label="Close rooms" onClick={onClose}><CloseIcon /></button>
+      </header>
       <div className="scroll">
         <Section title="Rooms" action="New room" onAction={() => setDialog("room")}>
           {mine.rooms.map((room) => <RoomItem key={room.id} room={room} onVisit={onVisit} />)}
@@ -40,7 +43,7 @@ export function RoomList({ onVisit }: { onVisit: Visit }) {
       </div>
       <footer className="self">
         <Avatar user={me} />
-        <span className="self-name">{me.name}{me.admin && <small>Admin</small>}</span>
+        <span className="self-name" title={me.name}>{me.name}{me.admin && <small>Admin</small>}</span>
         {me.admin && <button className="ghost" onClick={() => setDialog("invite")}>Invite</button>}
         <button className="ghost" aria-label="Settings" title="Settings" onClick={() => setDialog("settings")}><GearIcon /></button>
       </footer>
@@ -80,7 +83,7 @@ function RoomItem({ room, onVisit }: { room: Room; onVisit: Visit }) {
       <button className={`room-item ${room.unread > 0 ? "has-unread" : ""}`} data-testid="room-item" data-room-id={room.id}
         aria-current={open ? "page" : undefined} onClick={() => onVisit(room.id)}>
         <RoomSign room={room} />
-        <span className="room-name">{room.name}</span>
+        <span className="room-name" title={room.name}>{room.name}</span>
         {room.unread > 0 && (
           <span className="unread" data-testid="unread" aria-label={`${unreadLabel(room.unread)} unread`}>
             {unreadLabel(room.unread)}
@@ -104,7 +107,7 @@ function OtherItem({ room, onVisit }: { room: Room; onVisit: Visit }) {
   return (
     <li className="other-item" data-testid="other-room" data-room-id={room.id}>
       <span className="sign" aria-hidden="true">#</span>
-      <span className="room-name">{room.name}</span>
+      <span className="room-name" title={room.name}>{room.name}</span>
       <button className="ghost" aria-label={`Join ${room.name}`} onClick={() => void join()}>Join</button>
     </li>
   );

@@ -1,4 +1,4 @@
-import { startTransition, useCallback, useMemo, useOptimistic, useState } from "react";
+import { startTransition, useCallback, useMemo, useOptimistic, useRef, useState } from "react";
 import { sentence } from "../api";
 import type { Room } from "../model";
 import { activeMembers } from "../store/members";
@@ -7,8 +7,9 @@ import { lastEditable, ordered, type Row } from "../store/timeline";
 import { Composer } from "./Composer";
 import { useChat, useChatState, useRoomState } from "./context";
 import { LockIcon, MenuIcon, PeopleIcon } from "./icons";
-import type { Drawer } from "./Shell";
+import type { Drawer } from "./useDrawer";
 import { Timeline } from "./Timeline";
+import { focusToWrite } from "./touch";
 import { Typing } from "./Typing";
 
 type Props = { room: Room; onDrawer: (drawer: Drawer) => void; onVisit: (room: string) => void };
@@ -26,15 +27,18 @@ export function RoomView({ room, onDrawer, onVisit }: Props) {
 function RoomHead({ room, onDrawer }: { room: Room; onDrawer: (drawer: Drawer) => void }) {
   const known = useRoomState(room.id).members;
   const members = useMemo(() => activeMembers(known).length || room.memberCount, [known, room.memberCount]);
-  const here = useChatState((state) => state.here.size);
+  const here = useChatState((state) => state.here);
+  const note = room.kind === "direct"
+    ? `Direct message${room.with && here.has(room.with.id) ? ", here now" : ""}`
+    : `${members} ${members === 1 ? "member" : "members"}${here.size > 0 ? `, ${here.size} here` : ""}`;
   return (
     <header className="room-head">
       <button className="ghost narrow-only" aria-label="Show rooms" onClick={() => onDrawer("rooms")}><MenuIcon /></button>
       <h1>
         {room.kind !== "direct" && <span className="sign" aria-hidden="true">{room.kind === "closed" ? <LockIcon /> : "#"}</span>}
-        {room.name}
+        <span className="room-name" title={room.name}>{room.name}</span>
       </h1>
-      {room.member && <p className="quiet head-note">{room.kind === "direct" ? "Direct message" : `${members} ${members === 1 ? "member" : "members"}`}{here > 0 && `, ${here} here`}</p>}
+      {room.member && <p className="quiet head-note">{note}</p>}
       {room.member && <button className="ghost narrow-only" aria-label="Show people" onClick={() => onDrawer("people")}><PeopleIcon /></button>}
     </header>
   );
@@ -75,14 +79,25 @@ function Conversation({ room }: { room: Room }) {
     await chat.remove(room.id, row);
   }), [chat, lay, room.id]);
 
+  const box = useRef<HTMLTextAreaElement>(null);
+  // The buttons of an unsent message go with what they do: the focus has to go somewhere.
+  const retry = useCallback((row: Row) => {
+    focusToWrite(box.current);
+    post(row);
+  }, [post]);
+  const discard = useCallback((row: Row) => {
+    focusToWrite(box.current);
+    chat.discard(room.id, row.clientId);
+  }, [chat, room.id]);
+
   const edit = useCallback((row: Row, text: string) => chat.edit(room.id, row, text), [chat, room.id]);
 
   return (
     <>
       <Timeline room={room} state={state} rows={rows} editing={editing} onEditing={edits} onEdit={edit}
-        onRemove={remove} onRetry={post} />
+        onRemove={remove} onRetry={retry} onDiscard={discard} />
       <Typing room={room.id} />
-      <Composer room={room} editing={editing !== null} onSend={(text) => post(chat.draft(text))}
+      <Composer room={room} box={box} editing={editing !== null} onSend={(text) => post(chat.draft(text))}
         onEditLast={() => edits(lastEditable(rows, me.id)?.clientId ?? null)} />
     </>
   );

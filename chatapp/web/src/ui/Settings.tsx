@@ -1,13 +1,12 @@
 import { useState } from "react";
-import { useChat, useChatState } from "./context";
+import { useChat } from "./context";
 import { Dialog } from "./Dialog";
 import { useAction } from "./useAction";
 
 /** One's own account: password, and the ways out. */
 export function Settings({ onClose }: { onClose: () => void }) {
-  const me = useChatState((state) => state.me);
   return (
-    <Dialog title={me.name} onClose={onClose}>
+    <Dialog title="Settings" onClose={onClose}>
       <ChangePassword />
       <hr />
       <SignOut />

@@ -1,14 +1,12 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect } from "react";
 import { totalUnread } from "../store/rooms";
 import { Banner, Notice } from "./Banner";
 import { useChat, useChatState } from "./context";
 import { Members } from "./Members";
 import { RoomList } from "./RoomList";
 import { RoomView } from "./RoomView";
+import { useDrawer } from "./useDrawer";
 import { useRoute } from "./useRoute";
-
-/** Which side drawer is out, on a narrow screen. */
-export type Drawer = "rooms" | "people" | null;
 
 /** The page after sign-in: rooms, the open room, people. */
 export function Shell() {
@@ -16,7 +14,7 @@ export function Shell() {
   const general = useChatState((state) => state.general);
   const open = useChatState((state) => state.open);
   const unread = useChatState((state) => totalUnread(state.rooms));
-  const [drawer, setDrawer] = useState<Drawer>(null);
+  const { shell, drawer, setDrawer } = useDrawer();
   const [route, go] = useRoute();
   const wanted = route ?? general;
 
@@ -26,31 +24,29 @@ export function Shell() {
   const lost = useChatState((state) => state.lost);
   useEffect(() => {
     if (lost === null || lost !== wanted) return;
+    setDrawer(null);
     if (wanted === general) void chat.open(general);
     else go(general, true);
-  }, [lost, wanted, general, go, chat]);
+  }, [lost, wanted, general, go, chat, setDrawer]);
 
   useEffect(() => {
     const name = open ? `${open.kind === "direct" ? "" : "#"}${open.name}` : "Chat";
     document.title = unread > 0 ? `(${unread}) ${name}` : name;
   }, [open, unread]);
 
-  useEffect(() => {
-    if (!drawer) return;
-    const close = (event: KeyboardEvent) => event.key === "Escape" && setDrawer(null);
-    window.addEventListener("keydown", close);
-    return () => window.removeEventListener("keydown", close);
-  }, [drawer]);
+  // What went wrong is said in the middle, which a drawer covers.
+  const notice = useChatState((state) => state.notice !== "");
+  useEffect(() => { if (notice) setDrawer(null); }, [notice, setDrawer]);
 
   const visit = useCallback((id: string) => {
     setDrawer(null);
     go(id);
-  }, [go]);
+  }, [go, setDrawer]);
 
   return (
-    <div className="shell" data-drawer={drawer ?? "none"}>
-      <RoomList onVisit={visit} />
-      <main className="stage">
+    <div className="shell" ref={shell} data-drawer={drawer ?? "none"}>
+      <RoomList inert={drawer === "people"} onVisit={visit} onClose={() => setDrawer(null)} />
+      <main className="stage" inert={drawer !== null}>
         <Banner />
         <Notice />
         {open && <RoomView key={open.id} room={open} onDrawer={setDrawer} onVisit={visit} />}

@@ -5,7 +5,7 @@ import { pieces } from "../text/links";
 export function Text({ text }: { text: string }) {
   const parts = useMemo(() => pieces(text), [text]);
   return (
-    <p className="text">
+    <p className="text" dir="auto">
       {parts.map((piece, i) => piece.href === undefined
         ? piece.text
         : <a key={i} href={piece.href} target="_blank" rel="noopener noreferrer nofollow ugc">{piece.text}</a>)}

@@ -22,10 +22,11 @@ type Props = {
   onEdit: (row: Row, text: string) => Promise<void>;
   onRemove: (row: Row) => void;
   onRetry: (row: Row) => void;
+  onDiscard: (row: Row) => void;
 };
 
 /** The messages of a room, the newest at the end. */
-export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRemove, onRetry }: Props) {
+export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRemove, onRetry, onDiscard }: Props) {
   const chat = useChat();
   const me = useChatState((s) => s.me);
   const role = useRole(room);
@@ -34,14 +35,13 @@ export function Timeline({ room, state, rows, editing, onEditing, onEdit, onRemo
   const { boundary, missed } = useReading(room.id, rows, atEnd, state.have !== null);
 
   const actions = useMemo<RowActions>(() => ({
-    onEditing, onEdit, onRemove, onRetry,
-    onDiscard: (row) => chat.discard(room.id, row.clientId),
+    onEditing, onEdit, onRemove, onRetry, onDiscard,
     typed: (row) => {
       const edit = chat.drafts.edit(room.id);
       return edit?.clientId === row.clientId ? edit.text : row.text;
     },
     onType: (row, text) => chat.drafts.setEdit(room.id, { clientId: row.clientId, text }),
-  }), [chat, room.id, onEditing, onEdit, onRemove, onRetry]);
+  }), [chat, room.id, onEditing, onEdit, onRemove, onRetry, onDiscard]);
 
   const items = useMemo(() => layout(rows, firstNew(rows, boundary, me.id)), [rows, boundary, me.id]);
   const read = useMemo(() => receipt(rows, activeMembers(state.members), me.id), [rows, state.members, me.id]);

@@ -25,7 +25,8 @@ export function Welcome({ room, rows }: { room: string; rows: readonly Row[] }) 
   const address = otherAddress(location);
   return (
     <section className="welcome" data-testid="welcome" aria-label="Welcome">
-      <button className="ghost welcome-close" aria-label="Hide the welcome" onClick={() => {
+      <button className="ghost welcome-close" aria-label="Hide the welcome" onClick={(e) => {
+        e.currentTarget.closest<HTMLElement>("[role=log]")?.focus({ preventScroll: true });
         keep.set(DISMISSED, "1");
         setGone(true);
       }}><CloseIcon /></button>
