@@ -23,16 +23,16 @@ func userChannel(id string, epoch int64) string { return userPrefix + withEpoch(
 
 func withEpoch(id string, epoch int64) string { return id + "-" + strconv.FormatInt(epoch, 10) }
 
-// splitChannel takes a channel's name apart; ok is false for a name that is not
-// of that kind.
-func splitChannel(channel, prefix string) (id string, epoch int64, ok bool) {
+// idIn returns whose channel a name is of, whatever its epoch; false for a name that
+// is not of that kind.
+func idIn(channel, prefix string) (id string, ok bool) {
 	rest, ok := strings.CutPrefix(channel, prefix)
 	if !ok {
-		return "", 0, false
+		return "", false
 	}
-	id, digits, _ := strings.Cut(rest, "-")
-	epoch, err := strconv.ParseInt(digits, 10, 64)
-	return id, epoch, err == nil && isID(id)
+	id, epoch, _ := strings.Cut(rest, "-")
+	_, err := strconv.ParseInt(epoch, 10, 64)
+	return id, err == nil && isID(id)
 }
 
 // maySubscribe returns the present name of a channel that a session's user may
@@ -42,14 +42,14 @@ func splitChannel(channel, prefix string) (id string, epoch int64, ok bool) {
 func (s *Store) maySubscribe(ctx context.Context, token, channel string) (present string, err error) {
 	q := s.reading(ctx)
 	var epoch int64
-	if room, _, ok := splitChannel(channel, roomPrefix); ok {
+	if room, ok := idIn(channel, roomPrefix); ok {
 		epoch, err = one(q, errForbidden, scanInt, `SELECT r.epoch FROM sessions t
 			JOIN members m ON m.user_id = t.user_id AND m.room_id = ? AND m.active = 1
 			JOIN rooms r ON r.id = m.room_id
 			WHERE t.token_hash = ? AND t.expires_at > ?`, room, hashToken(token), now())
 		return roomChannel(room, epoch), failed("look up a channel", err)
 	}
-	user, _, ok := splitChannel(channel, userPrefix)
+	user, ok := idIn(channel, userPrefix)
 	if !ok {
 		return "", errForbidden
 	}

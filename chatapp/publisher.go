@@ -122,7 +122,7 @@ func (p *publisher) occupied(ctx context.Context) (map[string]string, error) {
 	}
 	var users []string
 	for name := range list.Channels {
-		if user, _, ok := splitChannel(name, userPrefix); ok {
+		if user, ok := idIn(name, userPrefix); ok {
 			users = append(users, user)
 		}
 	}
@@ -133,7 +133,7 @@ func (p *publisher) occupied(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
 	for _, name := range present {
 		if _, ok := list.Channels[name]; ok {
-			user, _, _ := splitChannel(name, userPrefix)
+			user, _ := idIn(name, userPrefix)
 			found[user] = name
 		}
 	}

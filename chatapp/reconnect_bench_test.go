@@ -2,7 +2,6 @@ package chatapp
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,7 +64,7 @@ func benchReconnect(b *testing.B, database string) {
 	chatUsed, serverUsed := cpuOf(b, chat.Process.Pid)-before, cpuOf(b, c.server.process.Process.Pid)
 	stop()
 	if n := live.Load(); n != users {
-		b.Fatal(fmt.Sprintf("%d are live, want %d", n, users))
+		b.Fatalf("%d are live, want %d", n, users)
 	}
 	b.ReportMetric(took.Seconds(), "s-until-live")
 	b.ReportMetric(chatUsed.Seconds(), "chat-CPU-s")

@@ -300,7 +300,7 @@ func testLiveEvents(t *testing.T, r *realtime, store *Store, _ StoreConfig) {
 			t.Fatalf("event %d after revision %d is %v", i, rev, got)
 		}
 		rev = int64(got["rev"].(float64))
-		if news := own.next(eventRoomNews).object(); news["room"] != generalRoom || int64(news["seq"].(float64)) != rev || object(news).at("by", "name") != "anna" {
+		if news := own.next(eventRoomNews).object(); news["room"] != generalRoom || int64(news["seq"].(float64)) != rev || news.at("by", "name") != "anna" {
 			t.Fatalf("room-news = %v, want anna's message %d", news, rev)
 		}
 	}

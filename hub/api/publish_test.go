@@ -231,7 +231,7 @@ func TestOverloadIsNotPublished(t *testing.T) {
 				app := hub.DefaultApp()
 				app.ID, app.Key, app.Secret = "1", key, secret
 				b := &bus{Memory: hub.NewMemory()}
-				defer b.Memory.Close()
+				defer b.Close()
 				h := hub.New(hub.Options{Apps: []hub.App{app}, Bus: b, State: b.Memory, Workers: 1, MailboxBytes: 1})
 				defer h.Close()
 				r := &rig{t: t, bus: b, app: h.AppByKey(key), api: api.New(api.Options{Hub: h}), log: new(bytes.Buffer)}

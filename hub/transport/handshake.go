@@ -153,7 +153,7 @@ func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	ahead, err := rw.Reader.Peek(rw.Reader.Buffered())
+	ahead, err := rw.Peek(rw.Reader.Buffered())
 	ahead = bytes.Clone(ahead)
 	if p := portOf(conn); err == nil && p != nil {
 		p.ahead, err = appendBuffered(nil, p.Conn)

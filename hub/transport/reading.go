@@ -224,11 +224,11 @@ func (s *session) message(ev protocol.FrameEvent) (wait <-chan struct{}, text []
 			*buf = ev.Data[:0]
 		}
 	}
-	switch {
-	case ev.Kind == protocol.FrameFault:
+	switch ev.Kind {
+	case protocol.FrameFault:
 		s.fault(ev)
 		return nil, nil
-	case ev.Kind == protocol.FrameBinary:
+	case protocol.FrameBinary:
 		s.frames.End() // what follows must not be answered a second time
 		s.client.Fail(protocol.BinaryFrame())
 		s.fail(protocol.CodeUnsupportedData, protocol.BinaryFrame().Message, hub.Unsupported)

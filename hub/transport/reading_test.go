@@ -65,7 +65,7 @@ func TestMessageTimeoutWithoutAGoroutine(t *testing.T) {
 				if s.isOver() {
 					t.Fatal("closed too early")
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if !s.isOver() {
 					t.Fatal("not closed")
