@@ -33,8 +33,8 @@ func TestNothingIsMeasuredByTheWallClock(t *testing.T) {
 		"hub/server/welcome.go sendWelcomeEvent":    "is for people",
 		"hub/redisbus/server.go Error":              "rounds a duration, for people",
 		"hub/transport/handshake.go appendBuffered": "wants any time that is over",
-		"hub/transport/fallback/peers.go sign":      "is for another node's clock",
-		"hub/transport/fallback/peers.go verify":    "compares another node's clock with ours",
+		"hub/transport/fallback/signature.go sign":      "is for another node's clock",
+		"hub/transport/fallback/signature.go verify":    "compares another node's clock with ours",
 	}
 	used := wallClockUses(t, "../..", "protocol", "hub")
 	for _, where := range slices.Sorted(maps.Keys(used)) {
