@@ -27,14 +27,14 @@ var wallClock = map[string]bool{
 // forget. The functions that do, and why they may, are listed.
 func TestNothingIsMeasuredByTheWallClock(t *testing.T) {
 	mayUse := map[string]string{
-		"protocol/request.go checkTimestamp":        "compares the application's clock with ours",
-		"protocol/request.go formatTime":            "is for people",
-		"protocol/request.go SignRequest":           "is for the other side's clock",
-		"hub/server/welcome.go sendWelcomeEvent":    "is for people",
-		"hub/redisbus/server.go Error":              "rounds a duration, for people",
-		"hub/transport/handshake.go appendBuffered": "wants any time that is over",
-		"hub/transport/fallback/signature.go sign":      "is for another node's clock",
-		"hub/transport/fallback/signature.go verify":    "compares another node's clock with ours",
+		"protocol/request.go checkTimestamp":         "compares the application's clock with ours",
+		"protocol/request.go formatTime":             "is for people",
+		"protocol/request.go SignRequest":            "is for the other side's clock",
+		"hub/server/welcome.go sendWelcomeEvent":     "is for people",
+		"hub/redisbus/server.go Error":               "rounds a duration, for people",
+		"hub/transport/handshake.go appendBuffered":  "wants any time that is over",
+		"hub/transport/fallback/signature.go sign":   "is for another node's clock",
+		"hub/transport/fallback/signature.go verify": "compares another node's clock with ours",
 	}
 	used := wallClockUses(t, "../..", "protocol", "hub")
 	for _, where := range slices.Sorted(maps.Keys(used)) {
