@@ -50,6 +50,7 @@ audit: need-go ## join, leave, publish and make trouble at random over Redis for
 	$(GO) test -run TestMassLeaveAndJoin -v -count 1 -timeout 0 ./hub/redisbus -crowd 400000
 	$(GO) test -race -run 'TestAudit$$' -v -count 1 -timeout 0 ./hub/redisbus -hard -audit $(AUDIT)
 	$(GO) test -race -run TestAuditCluster -v -count 1 -timeout 0 ./hub/redisbus -hard -audit $(AUDIT)
+	$(GO) test -race -run TestAuditSentinel -v -count 1 -timeout 0 ./hub/redisbus -hard -audit $(AUDIT)
 
 deps: need-go ## install what the tests need
 	@scripts/deps

@@ -18,6 +18,7 @@ import (
 var (
 	scaleNodes = flag.Int("nodes", 40, "how many nodes TestScale starts")
 	scaleFor   = flag.Duration("scale", 3*time.Second, "how long TestScale publishes")
+	manyRooms  = flag.Bool("rooms", false, "TestRostersAfterLoss has 20 nodes and 20 rooms of 100")
 	crowdSize  = flag.Int("crowd", 20_000, "how many channels tests of bulk work have")
 )
 
