@@ -52,9 +52,19 @@ test('nothing is posted as somebody else, and it is not lost', async (t) => {
   await ada.context.addInitScript(() => { delete window.BroadcastChannel; });
   await ada.signUp();
   await ada.live();
+  // Her page asks for nothing before she has written, else it would notice already.
+  let written;
+  const hasWritten = new Promise((resolve) => { written = resolve; });
+  await ada.page.route('**/api/**', async (route) => {
+    if (!route.request().url().endsWith('/messages') || route.request().method() !== 'POST') await hasWritten;
+    await route.continue();
+  });
   const signUp = await ada.context.request.post(`${world.url}/api/signup`, { data: { name: 'Bob', password: 'correct horse' } });
   assert.equal(signUp.status(), 201);
+  const refused = ada.page.waitForResponse((response) => response.status() === 409);
   await ada.send('Written by Ada');
+  await refused;
+  written();
   await ada.page.locator('.self-name').filter({ hasText: 'Bob' }).waitFor();
   const page = await world.api(ada, 'GET', `/api/rooms/${await world.general(ada)}/messages`);
   assert.deepEqual(page.body.messages, []);
