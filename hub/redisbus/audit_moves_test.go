@@ -168,17 +168,9 @@ func (a *audit) restartEmpty(random *rand.Rand) {
 }
 
 // loses does what takes something away that Redis had answered, at a moment at
-// which no event is under way: one that was would be lost with it.
+// which nobody publishes, comes or goes: what was under way would be lost with it, and
+// sockets would be told so.
 func (a *audit) loses(do func()) {
-	a.publishing.Lock()
-	defer a.publishing.Unlock()
-	time.Sleep(200 * time.Millisecond)
-	do()
-}
-
-// losesQuietly does so for a server whose replica may be behind, while nobody comes
-// or goes: what only the server had is lost, and sockets are told that it is.
-func (a *audit) losesQuietly(do func()) {
 	a.working.Lock()
 	defer a.working.Unlock()
 	time.Sleep(200 * time.Millisecond)
@@ -220,7 +212,7 @@ func (a *audit) killMaster(random *rand.Rand) {
 		if !s.leads() {
 			continue
 		}
-		a.losesQuietly(func() {
+		a.loses(func() {
 			s.kill()
 			within(a.t, "a replica takes over", func() bool { return a.leaders() == all })
 			s.start()
@@ -254,7 +246,7 @@ func (a *audit) moveSlot(random *rand.Rand) {
 // failOverSentinels has the sentinels make a replica the master.
 func (a *audit) failOverSentinels(sentinel int) {
 	before := a.watchedMaster()
-	a.losesQuietly(func() {
+	a.loses(func() {
 		(&server{t: a.t, port: sentinel}).cli("sentinel", "failover", "mymaster")
 		a.succeeded(before)
 	})
@@ -263,7 +255,7 @@ func (a *audit) failOverSentinels(sentinel int) {
 // killWatchedMaster has the sentinels do so because it is dead.
 func (a *audit) killWatchedMaster() {
 	before := a.watchedMaster()
-	a.losesQuietly(func() {
+	a.loses(func() {
 		before.kill()
 		a.succeeded(before)
 		before.start()
