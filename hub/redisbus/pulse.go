@@ -61,12 +61,21 @@ func (p *pulse) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-p.wake:
 		case <-time.After(pause):
 		}
 		pause = jittered(beatInterval)
 		if p.round(ctx) != nil {
 			pause = jittered(beatInterval / 2)
 		}
+	}
+}
+
+// look has the lease be renewed at once.
+func (p *pulse) look() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
 }
 

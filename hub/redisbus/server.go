@@ -193,6 +193,13 @@ func (s *server) inReach() {
 func (s *server) replaced() {
 	s.bus.log.Warn("redis was started anew, or replaced: telling it what this node has", "server", s.addr)
 	s.policyAt = time.Time{}
+	// Names hang on leases, so those come first: of a node that dies in between,
+	// names would be left that hang on none.
+	for _, p := range s.bus.pulses {
+		if s.bus.out[p.home].server.Load() == s {
+			p.look()
+		}
+	}
 	for _, o := range s.partitions() {
 		o.doubt(false)
 	}
