@@ -53,10 +53,7 @@ func (f *feed) add(in *incoming) {
 	f.parts[in.index] = in
 	l := f.line
 	f.mu.Unlock()
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(f.wake)
 	if l != nil {
 		in.attach(l)
 		if l.isOver() {
@@ -311,10 +308,7 @@ func (l *line) send(c command, partition int, channel string) {
 		last++
 	}
 	l.queue[last].channels = append(l.queue[last].channels, channel)
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(l.wake)
 }
 
 // write sends what there is to say.

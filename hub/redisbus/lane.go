@@ -40,10 +40,7 @@ func (l *lane) add(o *outgoing, events bool) {
 		l.ready = append(l.ready, o)
 	}
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(l.wake)
 }
 
 func (l *lane) run(ctx context.Context) {

@@ -1,6 +1,7 @@
 package redisbus
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,7 +11,8 @@ import (
 // backlog. Its partition's lock guards it. The zero value is empty.
 type publishQueue struct {
 	apps  map[string]*appQueue
-	turns []*appQueue // those that have something, the next first
+	turns []*appQueue // those that have something
+	next  int         // of turns, whose turn it is
 	count int
 }
 
@@ -59,18 +61,20 @@ func (q *publishQueue) putBack(ops []*op) {
 func (q *publishQueue) take(most, bytes int) []*op {
 	var taken []*op
 	for len(q.turns) > 0 && len(taken) < most && bytes > 0 {
-		a := q.turns[0]
+		a := q.turns[q.next]
 		p := a.ops[0]
 		a.ops[0] = nil
 		a.ops = a.ops[1:]
 		taken = append(taken, p)
 		bytes -= p.bytes()
-		q.turns[0] = nil
-		q.turns = q.turns[1:]
 		if len(a.ops) > 0 {
-			q.turns = append(q.turns, a)
+			q.next++
 		} else {
 			delete(q.apps, a.app)
+			q.turns = slices.Delete(q.turns, q.next, q.next+1)
+		}
+		if q.next == len(q.turns) {
+			q.next = 0
 		}
 	}
 	q.count -= len(taken)
@@ -80,7 +84,6 @@ func (q *publishQueue) take(most, bytes int) []*op {
 // expire takes those that have waited for too long.
 func (q *publishQueue) expire(now time.Time) []*op {
 	var late []*op
-	kept := q.turns[:0]
 	for _, a := range q.turns {
 		n := 0
 		for n < len(a.ops) && now.After(a.ops[n].until) {
@@ -88,14 +91,18 @@ func (q *publishQueue) expire(now time.Time) []*op {
 		}
 		late = append(late, a.ops[:n]...)
 		clear(a.ops[:n])
-		if a.ops = a.ops[n:]; len(a.ops) > 0 {
-			kept = append(kept, a)
-		} else {
+		a.ops = a.ops[n:]
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	q.turns = slices.DeleteFunc(q.turns, func(a *appQueue) bool {
+		if len(a.ops) == 0 {
 			delete(q.apps, a.app)
 		}
-	}
-	clear(q.turns[len(kept):])
-	q.turns = kept
+		return len(a.ops) == 0
+	})
+	q.next = 0
 	q.count -= len(late)
 	return late
 }

@@ -72,12 +72,7 @@ func (p *pulse) run(ctx context.Context) {
 }
 
 // look has the lease be renewed at once.
-func (p *pulse) look() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *pulse) look() { wakeUp(p.wake) }
 
 // round renews the lease.
 func (p *pulse) round(ctx context.Context) error {

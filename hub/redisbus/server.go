@@ -74,12 +74,7 @@ func (s *server) laneOf(partition int) *lane { return s.lanes[partition%len(s.la
 func (s *server) feedOf(partition int) *feed { return s.feeds[partition%len(s.feeds)] }
 
 // look has the watch's next round come at once.
-func (s *server) look() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *server) look() { wakeUp(s.wake) }
 
 // failing notes that the server has not answered a partition as it should.
 func (s *server) failing() {
@@ -301,10 +296,7 @@ func (r *router) look() {
 	if c, ok := r.bus.reads.(*redis.ClusterClient); ok {
 		c.ReloadState(context.Background())
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(r.wake)
 }
 
 // all returns the servers.
