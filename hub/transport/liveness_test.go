@@ -144,22 +144,8 @@ func TestSetAsideIsNotSilent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			near, far := carrier(t)
 			synctest.Test(t, func(t *testing.T) {
-				app := hub.DefaultApp()
-				app.CommandsPerSecond = 1
-				h := hub.New(hub.Options{Apps: []hub.App{app}})
-				defer h.Close()
-				set, err := poller.NewSet()
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer set.Close()
-				tr := New(Options{Hub: h, GoroutineReaders: true})
-				s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
-				s.line.poller = set
-				if _, err := tr.connect(s); err != nil {
-					t.Fatal(err)
-				}
-				s.start(nil)
+				s, end := startParked(t, near, func(a *hub.App) { a.CommandsPerSecond = 1 })
+				defer end()
 				const (
 					atOnce = 400 // the channels of a connection, and 100 more
 					aside  = 250 // seconds
@@ -185,7 +171,7 @@ func TestSetAsideIsNotSilent(t *testing.T) {
 				}
 				time.Sleep(35 * time.Second)
 				synctest.Wait()
-				if n := h.Stats().Closes[hub.End{Code: 4201, Reason: hub.Silent}]; n != 1 || !s.isOver() {
+				if n := s.transport.hub.Stats().Closes[hub.End{Code: 4201, Reason: hub.Silent}]; n != 1 || !s.isOver() {
 					t.Errorf("over: %t, %d closes are counted as silent", s.isOver(), n)
 				}
 				time.Sleep(CloseGrace)

@@ -18,6 +18,30 @@ import (
 	"channels/protocol"
 )
 
+// startParked starts a session of an app that a poller watches, on one end of a
+// connection. end is for the goroutine that has called it.
+func startParked(t *testing.T, near net.Conn, configure func(*hub.App)) (s *session, end func()) {
+	t.Helper()
+	app := hub.DefaultApp()
+	configure(&app)
+	h := hub.New(hub.Options{Apps: []hub.App{app}})
+	set, err := poller.NewSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Hub: h, GoroutineReaders: true})
+	s = tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
+	s.line.poller = set
+	if _, err := tr.connect(s); err != nil {
+		t.Fatal(err)
+	}
+	s.start(nil)
+	return s, func() {
+		set.Close()
+		h.Close()
+	}
+}
+
 // TestMessageTimeoutWithoutAGoroutine: a parked session whose client has begun a
 // message is closed 30 s later. One that finishes in time is not.
 func TestMessageTimeoutWithoutAGoroutine(t *testing.T) {
@@ -27,22 +51,8 @@ func TestMessageTimeoutWithoutAGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			near, far := carrier(t)
 			synctest.Test(t, func(t *testing.T) {
-				app := hub.DefaultApp()
-				app.ActivityTimeout = time.Hour
-				h := hub.New(hub.Options{Apps: []hub.App{app}})
-				defer h.Close()
-				set, err := poller.NewSet()
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer set.Close()
-				tr := New(Options{Hub: h, GoroutineReaders: true})
-				s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
-				s.line.poller = set
-				if _, err := tr.connect(s); err != nil {
-					t.Fatal(err)
-				}
-				s.start(nil)
+				s, end := startParked(t, near, func(a *hub.App) { a.ActivityTimeout = time.Hour })
+				defer end()
 				serve := func(sent []byte) {
 					t.Helper()
 					if _, err := far.Write(sent); err != nil || !s.Claim() {
@@ -70,12 +80,12 @@ func TestMessageTimeoutWithoutAGoroutine(t *testing.T) {
 				if !s.isOver() {
 					t.Fatal("not closed")
 				}
-				if got := h.Stats().Closes; got[hub.End{Code: codePolicy, Reason: hub.MessageTimeout}] != 1 {
+				if got := s.transport.hub.Stats().Closes; got[hub.End{Code: codePolicy, Reason: hub.MessageTimeout}] != 1 {
 					t.Errorf("counted %v", got)
 				}
 				time.Sleep(CloseGrace)
 				synctest.Wait()
-				if n := tr.sessions.Load(); n != 0 {
+				if n := s.transport.sessions.Load(); n != 0 {
 					t.Errorf("%d sessions left", n)
 				}
 			})
