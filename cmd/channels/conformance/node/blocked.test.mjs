@@ -1,27 +1,14 @@
 // pusher-js with its default settings where WebSockets are blocked, in headless
 // Chromium from a page of another origin.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launchBrowser } from './lib/browser.mjs';
 import { rest } from './lib/clients.mjs';
 import { startBlackHole, startNginx } from './lib/nginx.mjs';
-import { connect, pagesOf } from './lib/pages.mjs';
+import { connect, usePages } from './lib/pages.mjs';
 import * as settings from './lib/settings.mjs';
-import { startSite } from './lib/site.mjs';
 
-let browser, site, open, join, next;
-
-before(async () => {
-  site = await startSite();
-  browser = await launchBrowser();
-  ({ open, join, next } = pagesOf(browser, site));
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const { open, join, next } = usePages();
 
 // A proxy that lets no WebSocket through, on a site with and without TLS. pusher-js
 // waits 5 s before it tries HTTP without TLS, and 2 s with it.

@@ -1,28 +1,15 @@
 // pusher-js over HTTP with three nodes on one Redis, behind an nginx that takes them
 // in turn: the requests of a client come to all of them.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launchBrowser } from './lib/browser.mjs';
 import { rest } from './lib/clients.mjs';
 import { freePort, startNginx } from './lib/nginx.mjs';
-import { connect, pagesOf } from './lib/pages.mjs';
+import { connect, usePages } from './lib/pages.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startServer } from './lib/server.mjs';
-import { startSite } from './lib/site.mjs';
 
-let browser, site, open, join, next;
-
-before(async () => {
-  site = await startSite();
-  browser = await launchBrowser();
-  ({ open, join, next } = pagesOf(browser, site));
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const { open, join, next } = usePages();
 
 // startNodes gives nodes with these options, on one Redis.
 async function startNodes(t, options) {
@@ -45,6 +32,26 @@ function startProxy(t, nodes, port) {
   });
 }
 
+// openPages opens so many pages, all subscribed to a channel.
+async function openPages(t, count, { port, transport, channel }) {
+  const pages = [];
+  for (let i = 0; i < count; i++) {
+    const page = await open(t);
+    await connect(page, { port, transports: [transport] });
+    await join(page, channel);
+    pages.push(page);
+  }
+  return pages;
+}
+
+// wave has a page send a number to the channel, which all others get.
+async function wave(page, pages, channel, n) {
+  await page.evaluate(([name, n]) => pusher.channel(name).trigger('client-wave', { n }), [channel, n]);
+  for (const other of pages.filter((p) => p !== page)) {
+    assert.deepEqual(await next(other, channel), { event: 'client-wave', data: { n } });
+  }
+}
+
 const sum = async (nodes, ...metric) =>
   (await Promise.all(nodes.map((node) => node.metric(...metric)))).reduce((a, b) => a + b);
 
@@ -55,13 +62,7 @@ for (const transport of ['xhr_streaming', 'xhr_polling']) {
     const nodes = await startNodes(t, [{}, {}, {}]);
     const port = await startProxy(t, nodes);
     const channel = `private-turns-${transport}`;
-    const pages = [];
-    for (let i = 0; i < 6; i++) {
-      const page = await open(t);
-      await connect(page, { port, transports: [transport] });
-      await join(page, channel);
-      pages.push(page);
-    }
+    const pages = await openPages(t, 6, { port, transport, channel });
 
     // What is killed later has some of the clients.
     const clientsOf = (node) => node.metric('channels_transport_connections', `transport="${transport}"`);
@@ -73,10 +74,7 @@ for (const transport of ['xhr_streaming', 'xhr_polling']) {
 
     // Messages both ways.
     for (const [i, page] of pages.entries()) {
-      await page.evaluate(([name, n]) => pusher.channel(name).trigger('client-wave', { n }), [channel, i]);
-      for (const other of pages.filter((p) => p !== page)) {
-        assert.deepEqual(await next(other, channel), { event: 'client-wave', data: { n: i } });
-      }
+      await wave(page, pages, channel, i);
       await api.trigger(channel, 'my-event', { n: i });
       for (const each of pages) assert.deepEqual(await next(each, channel), { event: 'my-event', data: { n: i } });
     }
@@ -138,18 +136,9 @@ for (const transport of ['xhr_streaming', 'xhr_polling']) {
     await startProxy(t, nodes, port);
     const api = rest({ port });
     const channel = `private-named-${transport}`;
-    const pages = [];
-    for (let i = 0; i < 4; i++) {
-      const page = await open(t);
-      await connect(page, { port, transports: [transport] });
-      await join(page, channel);
-      pages.push(page);
-    }
+    const pages = await openPages(t, 4, { port, transport, channel });
     for (const [i, page] of pages.entries()) {
-      await page.evaluate(([name, n]) => pusher.channel(name).trigger('client-wave', { n }), [channel, i]);
-      for (const other of pages.filter((p) => p !== page)) {
-        assert.deepEqual(await next(other, channel), { event: 'client-wave', data: { n: i } });
-      }
+      await wave(page, pages, channel, i);
       await api.trigger(channel, 'my-event', { n: i });
       for (const each of pages) assert.deepEqual(await next(each, channel), { event: 'my-event', data: { n: i } });
     }

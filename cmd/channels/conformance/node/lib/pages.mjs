@@ -1,12 +1,28 @@
 import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { launchBrowser } from './browser.mjs';
 import * as settings from './settings.mjs';
+import { startSite } from './site.mjs';
 
 const sockjsClient = fileURLToPath(new URL('../node_modules/sockjs-client/dist/sockjs.min.js', import.meta.url));
 
-// pagesOf gives functions for pages of a customer's site.
-export function pagesOf(browser, site) {
+// usePages starts a browser and a customer's site for a file of tests, and gives
+// functions for its pages.
+export function usePages() {
+  let browser, site;
+
+  before(async () => {
+    site = await startSite();
+    browser = await launchBrowser();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
   return {
     // open gives a page as far as its scripts are loaded. What it throws fails its
     // test.

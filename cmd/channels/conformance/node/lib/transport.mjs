@@ -1,29 +1,16 @@
 // What works over one of the HTTP transports of pusher-js, in headless Chromium
 // from a page of another origin, and in Node.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launchBrowser } from './browser.mjs';
 import { connected, joined, rest } from './clients.mjs';
-import { connect, pagesOf } from './pages.mjs';
+import { connect, usePages } from './pages.mjs';
 import { startServer } from './server.mjs';
 import * as settings from './settings.mjs';
-import { startSite } from './site.mjs';
 
 // testTransport defines the tests.
 export function testTransport(transport, { inNode = true } = {}) {
-  let browser, site, open, join, next;
-
-  before(async () => {
-    site = await startSite();
-    browser = await launchBrowser();
-    ({ open, join, next } = pagesOf(browser, site));
-  });
-
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
+  const { open, join, next } = usePages();
 
   const transports = [transport];
   const names = [
