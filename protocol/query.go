@@ -79,7 +79,7 @@ const (
 	decodeNothing                 // pusher-http-go sends what it has signed, unescaped
 )
 
-// parseQuery reads any query; no query is an error.
+// parseQuery reads any query, and never fails.
 func parseQuery(raw string, how decoding) Params {
 	params := make(Params, 0, strings.Count(raw, "&")+1)
 	for pair := range strings.SplitSeq(raw, "&") {

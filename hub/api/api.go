@@ -146,14 +146,15 @@ func (a *API) authenticate(req *protocol.Request, app *hub.App, id string) error
 
 // dispatch calls the endpoint that the path names.
 func (a *API) dispatch(r *http.Request, c *call) ([]byte, error) {
-	parts := strings.Split(c.path, "/")
-	switch {
-	case c.path == "events":
+	switch c.path {
+	case "events":
 		return a.only(http.MethodPost, a.postEvents)(r, c)
-	case c.path == "batch_events":
+	case "batch_events":
 		return a.only(http.MethodPost, a.postBatch)(r, c)
-	case c.path == "channels":
+	case "channels":
 		return a.only(http.MethodGet, a.getChannels)(r, c)
+	}
+	switch parts := strings.Split(c.path, "/"); {
 	case len(parts) == 2 && parts[0] == "channels":
 		return a.only(http.MethodGet, a.getChannel)(r, c)
 	case len(parts) == 3 && parts[0] == "channels" && parts[2] == "users":

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,15 +36,31 @@ type requestConns struct {
 	gone    chan struct{} // holds a token when a connection has gone since
 
 	mu     sync.Mutex
-	all    map[net.Conn]*list.Element // nil: the connection has a request
-	silent *list.List                 // of silentConn, longest first
-	logged time.Time                  // when it was last logged that there is no room
+	all    map[net.Conn]*requestConn
+	silent requestConn // begins and ends the ring of those without a request, longest first
+	logged time.Time   // when it was last logged that there is no room
 }
 
-// silentConn is a connection without a request.
-type silentConn struct {
-	conn  net.Conn
-	since time.Time
+// requestConn is one of them. Every request takes it out of the ring of the silent
+// and puts it back, so the ring is its own: a list of package list would allocate.
+type requestConn struct {
+	conn          net.Conn
+	since         time.Time    // that it has no request
+	before, after *requestConn // in the ring; nil while it has one
+}
+
+// leave takes it out of the ring, if it is there.
+func (r *requestConn) leave() {
+	if r.after != nil {
+		r.before.after, r.after.before = r.after, r.before
+		r.before, r.after = nil, nil
+	}
+}
+
+// join puts it into a ring, in front of the one that begins it.
+func (r *requestConn) join(first *requestConn) {
+	r.before, r.after = first.before, first
+	r.before.after, first.before = r, r
 }
 
 func newRequestConns(o Options) *requestConns {
@@ -62,8 +77,8 @@ func newRequestConns(o Options) *requestConns {
 
 func (c *requestConns) init() {
 	c.gone = make(chan struct{}, 1)
-	c.all = make(map[net.Conn]*list.Element)
-	c.silent = list.New()
+	c.all = make(map[net.Conn]*requestConn)
+	c.silent.before, c.silent.after = &c.silent, &c.silent
 	if c.held == nil {
 		c.held = func() int64 { return 0 }
 	}
@@ -73,18 +88,20 @@ func (c *requestConns) init() {
 func (c *requestConns) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, known := c.all[conn]
-	if !known && state != http.StateNew {
+	r := c.all[conn]
+	if state == http.StateNew {
+		r = &requestConn{conn: conn}
+		c.all[conn] = r
+	}
+	if r == nil {
 		return // it has been closed to make room
 	}
-	if element != nil {
-		c.silent.Remove(element)
-	}
+	r.leave()
 	switch state {
 	case http.StateNew, http.StateIdle:
-		c.all[conn] = c.silent.PushBack(silentConn{conn, time.Now()})
+		r.since = time.Now()
+		r.join(&c.silent)
 	case http.StateActive:
-		c.all[conn] = nil
 	case http.StateHijacked, http.StateClosed:
 		delete(c.all, conn)
 		select {
@@ -102,17 +119,16 @@ func (c *requestConns) findRoom() (victim net.Conn, again time.Duration) {
 	if (c.most <= 0 || len(c.all)-int(c.held()) < c.most) && (c.open <= 0 || len(c.all)+int(c.sockets()) < c.open) {
 		return nil, 0
 	}
-	oldest := c.silent.Front()
-	if oldest == nil {
+	oldest := c.silent.after
+	if oldest == &c.silent {
 		return nil, roomCheck
 	}
-	conn := oldest.Value.(silentConn)
-	if left := patience - time.Since(conn.since); left > 0 {
+	if left := patience - time.Since(oldest.since); left > 0 {
 		return nil, min(left, roomCheck)
 	}
-	c.silent.Remove(oldest)
-	delete(c.all, conn.conn)
-	return conn.conn, 0
+	oldest.leave()
+	delete(c.all, oldest.conn)
+	return oldest.conn, 0
 }
 
 // logFull says, once in a while, that there is no room, and what comes of it.

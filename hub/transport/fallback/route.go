@@ -37,6 +37,9 @@ const prefix = "/pusher"
 // clients /pusher/{server}/{session}/{kind} and /pusher/info.
 func ParsePath(path string) (Route, bool) {
 	below, prefixed := strings.CutPrefix(path, prefix)
+	if !prefixed && !strings.HasPrefix(path, "/app/") {
+		return Route{}, false // most requests are of the REST API
+	}
 	if prefixed && below == "/info" {
 		return Route{Kind: Info}, true
 	}
