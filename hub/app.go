@@ -23,6 +23,10 @@ type App struct {
 	Key    string // public; appears in socket URLs
 	Secret string // signs everything; never logged
 
+	// OtherSecrets are accepted as well, so that a secret can be changed while
+	// publishers still sign with the one before; never logged.
+	OtherSecrets []string
+
 	Disabled bool // refuse sockets with 4003 and requests with 403
 	ForceTLS bool // refuse plain sockets with 4000
 
@@ -78,6 +82,21 @@ func DefaultApp() App {
 		ActivityTimeout:          120 * time.Second,
 		CacheTTL:                 30 * time.Minute,
 	}
+}
+
+// CheckSecrets returns nil if a check of a signature passes with one of the app's
+// secrets, else the error of the check with the first. Any goroutine may call it.
+func (a *App) CheckSecrets(check func(secret string) error) error {
+	err := check(a.Secret)
+	for _, other := range a.OtherSecrets {
+		if err == nil {
+			return nil
+		}
+		if check(other) == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // LogValue shows the app in logs without its secret.

@@ -14,7 +14,7 @@ const maxEventName = 200
 // what passes is copied: anybody who knows the public key can send these.
 func (c *Conn) receiveClientEvent(cmd protocol.Command) {
 	if err := c.mayPublish(cmd); err != nil {
-		c.Fail(err)
+		c.refuse(AskedClientEvent, err)
 		return
 	}
 	c.worker.post(&clientEvent{ofConn{c}, string(cmd.Channel), string(cmd.Event), bytes.Clone(cmd.Data)})
@@ -67,7 +67,7 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 		return
 	}
 	if sub == nil || sub.stage == pending {
-		w.send(c, protocol.ErrorFrame(protocol.ClientEventNotSubscribed(cmd.name)))
+		w.refuse(c, AskedClientEvent, protocol.ClientEventNotSubscribed(cmd.name))
 		return
 	}
 	userID := ""
@@ -80,7 +80,7 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 		Exclude: c.id,
 	}, func(err error) {
 		if err != nil {
-			c.Fail(clientEventUnavailable)
+			c.refuse(AskedClientEvent, clientEventUnavailable)
 		}
 	})
 }

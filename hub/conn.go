@@ -78,9 +78,7 @@ func (c *Conn) Close(f protocol.Fault, reason CloseReason) {
 
 // Fail answers the client with an error, in its place among the other answers;
 // the connection stays. A client reads the text of a protocol.Fault only.
-func (c *Conn) Fail(err error) {
-	c.worker.post(&reply{ofConn{c}, protocol.ErrorFrame(asFault(err))})
-}
+func (c *Conn) Fail(err error) { c.refuse(AskedOther, err) }
 
 // Receive handles one text message, whose bytes it may overwrite and does not
 // keep. What can be checked without the connection's state is checked here, on

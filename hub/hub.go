@@ -30,6 +30,10 @@ type Options struct {
 	// Delivered is told how long a message took on this node, from its arrival
 	// to its having been given to every socket. Workers call it; nil = nobody.
 	Delivered func(time.Duration)
+
+	// Refused is told what clients ask for and do not get. It is called on any
+	// goroutine and must not block; nil = nobody.
+	Refused func(RefusedAsk)
 }
 
 // Hub is the engine. Its methods may be called from any goroutine.
@@ -48,6 +52,7 @@ type Hub struct {
 	capacity int
 
 	delivered func(time.Duration)
+	refused   func(RefusedAsk)
 
 	began   time.Time     // see now
 	next    atomic.Uint32 // spreads connections over workers
@@ -78,7 +83,7 @@ func New(o Options) *Hub {
 		h.byKey[app.Key], h.byID[app.ID] = app, app
 	}
 	h.registry = newRegistry(h)
-	h.delivered = o.Delivered
+	h.delivered, h.refused = o.Delivered, o.Refused
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
 	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count, h.now)
 	for i := range count {
@@ -128,6 +133,7 @@ func (h *Hub) AppByID(id string) *App { return h.byID[id] }
 // app has a quota. An error is a Refusal.
 func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 	if err := h.reserve(app); err != nil {
+		h.tellRefused(AskedConnect, app, "", socket, asFault(err))
 		return nil, err
 	}
 	c := &Conn{

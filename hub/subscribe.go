@@ -46,7 +46,9 @@ func (c *Conn) maySubscribe(name string, cmd protocol.Command) (*protocol.Member
 		return nil, protocol.ChannelDataRequired(name)
 	}
 	channelData := string(cmd.ChannelData)
-	err := protocol.CheckChannelAuth(c.app.Key, c.app.Secret, string(cmd.Auth), c.id, name, channelData)
+	err := c.app.CheckSecrets(func(secret string) error {
+		return protocol.CheckChannelAuth(c.app.Key, secret, string(cmd.Auth), c.id, name, channelData)
+	})
 	if err != nil || !kind.IsPresence() {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (w *worker) refuseSubscribe(c *Conn, name string, f protocol.Fault) {
 	if c.closed {
 		return
 	}
-	w.send(c, protocol.ErrorFrame(f))
+	w.refuse(c, AskedSubscribe, f)
 	w.send(c, protocol.SubscriptionErrorFrame(name, f))
 }
 
@@ -94,7 +96,7 @@ func (w *worker) subscribe(cmd *subscribe) {
 	}
 	if sub := c.subs.get(name); sub != nil {
 		if !w.later(sub, cmd) {
-			w.send(c, protocol.ErrorFrame(protocol.ExistingSubscription(name)))
+			w.refuse(c, AskedSubscribe, protocol.ExistingSubscription(name))
 		}
 		return
 	}
@@ -237,7 +239,7 @@ func (w *worker) unsubscribe(cmd *unsubscribe) {
 	switch {
 	case sub != nil && w.later(sub, cmd):
 	case sub == nil || sub.stage == pending:
-		w.send(c, protocol.ErrorFrame(protocol.NoSubscription(cmd.name)))
+		w.refuse(c, AskedOther, protocol.NoSubscription(cmd.name))
 	default:
 		w.leave(sub)
 	}

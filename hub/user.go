@@ -54,7 +54,7 @@ func (c *Conn) receiveSignin(cmd protocol.Command) {
 	userData := string(cmd.UserData)
 	user, err := c.identify(cmd, userData)
 	if err != nil {
-		c.Fail(err)
+		c.refuse(AskedSignin, err)
 		return
 	}
 	c.identity = newIdentity(c.app, user)
@@ -65,7 +65,9 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 	if len(cmd.Auth) == 0 {
 		return protocol.User{}, protocol.MissingField("pusher:signin", "auth")
 	}
-	err := protocol.CheckUserAuth(c.app.Key, c.app.Secret, string(cmd.Auth), c.id, userData)
+	err := c.app.CheckSecrets(func(secret string) error {
+		return protocol.CheckUserAuth(c.app.Key, secret, string(cmd.Auth), c.id, userData)
+	})
 	if err != nil {
 		return protocol.User{}, err
 	}
@@ -113,6 +115,7 @@ func (w *worker) signedIn(sub *subscription, err error) {
 	c := sub.conn
 	switch {
 	case errors.Is(err, ErrRevoked):
+		w.hub.tellRefused(AskedSignin, c.app, c.id, c.socket, protocol.Terminated())
 		w.close(c, protocol.Terminated(), Terminated)
 		return
 	case err != nil:

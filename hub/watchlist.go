@@ -87,7 +87,7 @@ func (w *worker) watch(c *Conn, ids []string) {
 			continue
 		}
 		if len(list.entries) == maxWatched {
-			w.send(c, protocol.ErrorFrame(protocol.WatchlistLimit(maxWatched)))
+			w.refuse(c, AskedSignin, protocol.WatchlistLimit(maxWatched))
 			break
 		}
 		if u == nil {

@@ -44,7 +44,9 @@ func (l *loader) checkLimits() {
 
 // hasPublicSecret says whether an app has the secret for development.
 func hasPublicSecret(apps []hub.App) bool {
-	return slices.ContainsFunc(apps, func(app hub.App) bool { return app.Secret == developmentSecret })
+	return slices.ContainsFunc(apps, func(app hub.App) bool {
+		return app.Secret == developmentSecret || slices.Contains(app.OtherSecrets, developmentSecret)
+	})
 }
 
 func (l *loader) checkApps() {

@@ -169,8 +169,11 @@ func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 		}
 		applyNode(l, appSettings(), &app, key.Value, field+"."+key.Value, key, node)
 	})
+	if seen["secret"] && seen["secrets"] {
+		l.mistake(field+".secrets", "", "stands in place of secret, which is set too")
+	}
 	for _, s := range appSettings() {
-		if s.flag && !seen[s.name] {
+		if s.flag && !seen[s.name] && (s.name != "secret" || !seen["secrets"]) {
 			l.mistake(field+"."+s.name, "", "is missing")
 		}
 	}

@@ -16,6 +16,7 @@ func TestImports(t *testing.T) {
 		transport, api = "channels/hub/transport", "channels/hub/api"
 		scheduling     = "channels/hub/scheduling"
 		fallback       = "channels/hub/transport/fallback"
+		refusals       = "channels/hub/refusals"
 	)
 	rules := map[string]struct {
 		ours     []string // packages of ours that it may reach, beside those below it
@@ -25,15 +26,16 @@ func TestImports(t *testing.T) {
 		protocol:                {notReach: []string{"net", "net/http", "log/slog"}, notName: []string{"os"}},
 		hub:                     {ours: []string{protocol}, notReach: []string{"net/http"}},
 		"channels/hub/contract": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
+		refusals:                {notReach: []string{"net/http"}},
 		scheduling:              {notReach: []string{"net/http", "log/slog"}},
 		transport:               {ours: []string{protocol, hub, scheduling}},
 		fallback:                {ours: []string{protocol, hub}},
-		api:                     {ours: []string{protocol, hub}},
-		"channels/hub/ops":      {ours: []string{protocol, hub, scheduling, transport, fallback, api}},
-		"channels/hub/server":   {ours: []string{protocol, hub, scheduling, transport, fallback}},
+		api:                     {ours: []string{protocol, hub, refusals}},
+		"channels/hub/ops":      {ours: []string{protocol, hub, scheduling, transport, fallback, api, refusals}},
+		"channels/hub/server":   {ours: []string{protocol, hub, scheduling, transport, fallback, refusals}},
 		"channels/hub/redisbus": {ours: []string{protocol, hub}, notReach: []string{"net/http"}},
 		"channels/hub/webhook":  {ours: []string{protocol, hub}},
-		"channels/cmd/channels": {ours: []string{protocol, hub, scheduling, transport, fallback, api, "channels/hub/ops", "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
+		"channels/cmd/channels": {ours: []string{protocol, hub, scheduling, transport, fallback, api, refusals, "channels/hub/ops", "channels/hub/server", "channels/hub/redisbus", "channels/hub/webhook"}},
 		"channels/chatapp":      {},
 		"channels/cmd/chat":     {ours: []string{"channels/chatapp"}},
 		"channels/loadtest":     {ours: []string{protocol}},

@@ -108,6 +108,9 @@ func (l *loader) addSingleApp() {
 			named = append(named, by)
 		}
 	}
+	if l.getenv("CHANNELS_APP_SECRETS") != "" && l.source("app-secret", "CHANNELS_APP_SECRET") != "" {
+		l.mistake("CHANNELS_APP_SECRETS", "", "stands in place of the single secret, which is set too")
+	}
 	switch {
 	case !l.fileApps:
 		l.settings.Apps = []hub.App{app}

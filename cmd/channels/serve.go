@@ -13,6 +13,7 @@ import (
 	"channels/hub"
 	"channels/hub/api"
 	"channels/hub/ops"
+	"channels/hub/refusals"
 	"channels/hub/server"
 	"channels/hub/transport"
 	"channels/hub/transport/fallback"
@@ -33,6 +34,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		return err
 	}
 	defer backend.close()
+	refused := refusals.New(log)
 	engine := hub.New(hub.Options{
 		Apps:           s.Apps,
 		Bus:            backend.bus,
@@ -41,6 +43,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		MaxHeldBytes:   s.Limits.MaxQueueBytesPerConnection,
 		MaxConnections: ceiling,
 		Delivered:      metrics.Delivered,
+		Refused:        tellRefused(refused),
 	})
 	defer engine.Close()
 	backend.engine.Store(engine)
@@ -70,6 +73,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	rest := api.New(api.Options{
 		Hub:               engine,
 		Log:               log,
+		Refusals:          refused,
 		MaxRequestBytes:   s.Limits.MaxRequestBytes,
 		RequestsPerSecond: s.Limits.RequestsPerSecond,
 	})
@@ -79,6 +83,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		Transport:           carrier,
 		Fallback:            overHTTP,
 		Log:                 log,
+		Refusals:            refused,
 		HandshakesPerSecond: s.Limits.HandshakesPerSecondPerAddress,
 		TrustedProxies:      s.TrustedProxies,
 		ProxyProtocol:       s.ProxyProtocol,
@@ -101,7 +106,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		l.close()
 		return err
 	}
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, API: rest, Refusals: refused, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name, "advertise", advertised)
@@ -119,7 +124,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
-		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Profiles: s.OpsPprof})}
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof})}
 	defer backend.peers.check(ctx, overHTTP)()
 	return n.run(ctx, l, s.ShutdownGrace)
 }

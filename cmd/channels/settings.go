@@ -14,6 +14,7 @@ import (
 type Settings struct {
 	Listen        string // address of the public listener
 	OpsListen     string // address of the operator's listener; "off" = none
+	OpsToken      string // for the operator's listener; "" = none; never logged
 	OpsPprof      bool   // serve profiles to other machines too
 	SoketiMetrics bool   // show the metrics that Soketi has under its names too
 	Redis         string // URL; "" = one node, all in memory

@@ -67,6 +67,27 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+func TestSecrets(t *testing.T) {
+	config := configFile(t, "apps:\n  - {id: 1, key: one, secrets: [new, old, older]}\n  - {id: 2, key: two, secrets: [only]}\n")
+	s, err := loadSettings([]string{"--config", config}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one := s.Apps[0]; one.Secret != "new" || len(one.OtherSecrets) != 2 || one.OtherSecrets[0] != "old" || one.OtherSecrets[1] != "older" {
+		t.Errorf("got %q and %q", one.Secret, one.OtherSecrets)
+	}
+	if two := s.Apps[1]; two.Secret != "only" || len(two.OtherSecrets) != 0 {
+		t.Errorf("got %q and %q", two.Secret, two.OtherSecrets)
+	}
+	var shown strings.Builder
+	if err := writeSettings(&shown, s); err != nil {
+		t.Fatal(err)
+	}
+	if text := shown.String(); strings.Count(text, "secrets: '***'") != 1 || strings.Count(text, "secret: '***'") != 1 {
+		t.Errorf("got %s", text)
+	}
+}
+
 func TestAppsFromFile(t *testing.T) {
 	config := configFile(t, `
 listen: 0.0.0.0:6001
@@ -218,6 +239,12 @@ func TestMistakes(t *testing.T) {
 		},
 		"a secret without a space":  {file: "apps:\n  - {id: 1, key: one, secret:very-secret}\n", want: []string{"apps[0].secret (line 2): needs a space after the colon", "apps[0].secret: is missing"}},
 		"a secret like an alias":    {file: "apps:\n  - {id: 1, key: one, secret: *very-secret}\n", want: []string{"config: is not YAML: a value that begins with * needs quotes"}},
+		"secrets beside a secret":   {file: "apps:\n  - {id: 1, key: one, secret: very-secret, secrets: [b]}\n", want: []string{"apps[0].secrets: stands in place of secret"}},
+		"a secret twice":            {file: "apps:\n  - {id: 1, key: one, secrets: [very-secret, very-secret]}\n", want: []string{"apps[0].secrets: must not name a secret twice"}},
+		"an empty secret":           {file: "apps:\n  - {id: 1, key: one, secrets: [very-secret, '']}\n", want: []string{"apps[0].secrets: must be one or more secrets"}},
+		"no secrets":                {file: "apps:\n  - {id: 1, key: one, secrets: []}\n", want: []string{"apps[0].secrets: must be one or more secrets"}},
+		"both in the environment":   {env: map[string]string{"CHANNELS_APP_SECRET": "very-secret", "CHANNELS_APP_SECRETS": "b"}, want: []string{"CHANNELS_APP_SECRETS: stands in place of the single secret"}},
+		"a token with a space":      {env: map[string]string{"CHANNELS_OPS_TOKEN": "very-secret x"}, want: []string{"CHANNELS_OPS_TOKEN: must be printable ASCII"}},
 		"a secret of a wrong type":  {file: "apps:\n  - {id: 1, key: one, secret: [very-secret]}\n", want: []string{"apps[0].secret (line 2): must be a single value"}},
 		"a secret for a wrong flag": {args: []string{"--app-secrte=very-secret"}, want: []string{`unknown argument "--app-secrte"`}},
 		"no public listener":        {args: []string{"--listen", "off"}, want: []string{"only ops_listen can be switched off"}},

@@ -25,6 +25,9 @@ func writeSettings(w io.Writer, s Settings) error {
 	for i := range s.Apps {
 		mark := "  - "
 		for _, each := range appSettings() {
+			if unsaid := len(s.Apps[i].OtherSecrets) > 0; each.name == "secret" && unsaid || each.name == "secrets" && !unsaid {
+				continue // one of them stands for the other
+			}
 			fmt.Fprintf(&b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(&s.Apps[i]).String()))
 			mark = "    "
 		}

@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"channels/hub"
 	"channels/hub/redisbus"
 )
 
@@ -39,6 +40,18 @@ func (v required) set(s string) error {
 	return nil
 }
 func (v required) String() string { return *v.to }
+
+// bearer is a token: empty, or what a header may hold.
+type bearer struct{ to *string }
+
+func (v bearer) set(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("must be printable ASCII without spaces")
+	}
+	*v.to = s
+	return nil
+}
+func (v bearer) String() string { return *v.to }
 
 type appID struct{ to *string }
 
@@ -318,6 +331,42 @@ func (v origins) setAll(items []string) error {
 	return nil
 }
 func (v origins) String() string { return strings.Join(*v.to, ",") }
+
+// secrets is a list of an app's secrets, separated by commas where it is a single
+// text. An empty one changes nothing.
+type secrets struct{ of *hub.App }
+
+var _ list = secrets{}
+
+func (v secrets) set(s string) error {
+	if s == "" {
+		return nil
+	}
+	return v.setAll(strings.Split(s, ","))
+}
+
+func (v secrets) setAll(items []string) error {
+	if len(items) == 0 || slices.Contains(items, "") {
+		return errors.New("must be one or more secrets, none of them empty")
+	}
+	for i, item := range items {
+		if item != strings.TrimSpace(item) {
+			return errors.New("must be secrets without spaces around them")
+		}
+		if slices.Contains(items[:i], item) {
+			return errors.New("must not name a secret twice")
+		}
+	}
+	v.of.Secret, v.of.OtherSecrets = items[0], slices.Clone(items[1:])
+	return nil
+}
+
+func (v secrets) String() string {
+	if len(v.of.OtherSecrets) == 0 {
+		return ""
+	}
+	return strings.Join(append([]string{v.of.Secret}, v.of.OtherSecrets...), ",")
+}
 
 // networks is a list of addresses and networks, separated by commas where it is a
 // single text.

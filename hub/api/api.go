@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/refusals"
 	"channels/protocol"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	Hub *hub.Hub
 	Log *slog.Logger // nil = no log
 
+	Refusals *refusals.Log // told which requests are refused; nil = nobody is
+
 	MaxRequestBytes   int // bound of a request's body; 0 = what the app's limits allow at most
 	RequestsPerSecond int // requests of an app; 0 = no limit
 }
@@ -26,10 +29,11 @@ type Options struct {
 // API answers the signed requests below /apps/. Its methods may be called from any
 // goroutine.
 type API struct {
-	hub     *hub.Hub
-	log     *slog.Logger
-	maxBody int
-	buffers *buffers
+	hub      *hub.Hub
+	log      *slog.Logger
+	refusals *refusals.Log
+	maxBody  int
+	buffers  *buffers
 
 	requestsPerSecond int
 
@@ -44,11 +48,15 @@ func New(o Options) *API {
 	a := &API{
 		hub:               o.Hub,
 		log:               o.Log,
+		refusals:          o.Refusals,
 		maxBody:           o.MaxRequestBytes,
 		buffers:           newBuffers(),
 		requestsPerSecond: o.RequestsPerSecond,
 		traffic:           newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
 		responses:         newResponses(),
+	}
+	if a.refusals == nil {
+		a.refusals = refusals.New(slog.New(slog.DiscardHandler))
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -128,7 +136,8 @@ func (a *API) authenticate(req *protocol.Request, app *hub.App, id string) error
 	case app == nil:
 		return apiError(http.StatusUnauthorized, "Unknown auth_key")
 	}
-	if err := req.Verify(app.Secret, time.Now()); err != nil {
+	now := time.Now()
+	if err := app.CheckSecrets(func(secret string) error { return req.Verify(secret, now) }); err != nil {
 		return err
 	}
 	keyOnly := strings.HasPrefix(req.Path, "/users/")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"channels/hub"
+	"channels/hub/refusals"
 	"channels/protocol"
 )
 
@@ -30,7 +31,21 @@ func (a *API) answerError(w http.ResponseWriter, r *http.Request, err error) {
 		abandonBody(w, r)
 	}
 	a.responses.count(answer.Status)
+	a.tellRefused(r, answer)
 	http.Error(w, answer.Text, answer.Status)
+}
+
+// tellRefused notes an answer that is not a success, with the app that the key names.
+func (a *API) tellRefused(r *http.Request, answer protocol.RequestError) {
+	refused := refusals.Refusal{
+		Kind: refusals.Request, Code: answer.Status, Text: answer.Text,
+		Address: r.RemoteAddr, Call: r.Method + " " + r.URL.Path,
+	}
+	req := protocol.Request{RawQuery: r.URL.RawQuery}
+	if app := a.hub.AppByKey(req.AuthKey()); app != nil {
+		refused.App = app.ID
+	}
+	a.refusals.Tell(refused)
 }
 
 // errorAnswer returns the answer for any error.

@@ -11,6 +11,7 @@ import (
 
 	"channels/hub"
 	"channels/hub/api"
+	"channels/hub/refusals"
 	"channels/hub/transport"
 	"channels/hub/transport/fallback"
 )
@@ -29,6 +30,7 @@ type Metrics struct {
 type Sources struct {
 	Hub       *hub.Hub
 	API       *api.API
+	Refusals  *refusals.Log
 	Transport *transport.Transport
 	Fallback  *fallback.Transport // nil = there is none
 
@@ -118,6 +120,7 @@ type reading struct {
 	apps         []appReading
 	responses    map[int]uint64
 	ends         map[hub.End]uint64
+	refused      map[refusals.Key]uint64
 	carried      map[string]int64 // connections by transport
 	forwarded    uint64           // requests that another node has answered
 	orphaned     uint64           // and those that none has
@@ -132,12 +135,33 @@ type appReading struct {
 	API api.AppStats
 }
 
+// refused returns the counts of refusals, with a zero for each kind and app.
+func (s *Sources) refused(apps []hub.AppStats) map[refusals.Key]uint64 {
+	counts := map[refusals.Key]uint64{}
+	if s.Refusals != nil {
+		counts = s.Refusals.Counts()
+	}
+	seen := map[refusals.Key]bool{}
+	for key := range counts {
+		seen[refusals.Key{App: key.App, Kind: key.Kind}] = true
+	}
+	for _, app := range apps {
+		for _, kind := range refusals.Kinds {
+			if key := (refusals.Key{App: app.App.ID, Kind: kind}); !seen[key] {
+				counts[key] = 0
+			}
+		}
+	}
+	return counts
+}
+
 func read(s *Sources) *reading {
 	engine, requests := s.Hub.Stats(), s.API.Stats()
 	r := &reading{
 		apps:         make([]appReading, len(engine.Apps)),
 		responses:    requests.Responses,
 		ends:         withZeros(engine.Closes),
+		refused:      s.refused(engine.Apps),
 		carried:      map[string]int64{"websocket": s.Transport.Sessions()},
 		queueBytes:   s.Transport.QueuedBytes(),
 		mailboxBytes: engine.MailboxBytes,

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,6 +19,10 @@ type Options struct {
 	// Impaired is what does not work, though no other node would be better: a node
 	// that is ready says so. It is nil when everything works, or Impaired is.
 	Impaired func() error
+
+	// Token is demanded, as "Authorization: Bearer …", from everybody who asks for more
+	// than liveness and readiness; "" = nobody needs one.
+	Token string
 
 	// Profiles serves the profiles to other machines as well, not to this one only.
 	Profiles bool
@@ -36,9 +42,26 @@ func Handler(o Options) http.Handler {
 		}
 		_, _ = io.WriteString(w, readiness(o.Impaired))
 	})
-	mux.Handle("GET /metrics", o.Metrics.Handler())
-	mux.Handle("GET /debug/pprof/", profiles(o.Profiles))
+	mux.Handle("GET /metrics", guarded(o.Token, o.Metrics.Handler()))
+	mux.Handle("GET /debug/pprof/", guarded(o.Token, profiles(o.Profiles)))
 	return mux
+}
+
+// guarded answers only those who show the token; "" = everybody.
+func guarded(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte("Bearer " + token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "This needs the header Authorization: Bearer with the token that is set as ops_token", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // readiness is what a node says that should be given clients.

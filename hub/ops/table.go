@@ -78,6 +78,12 @@ func ownMetrics() []metric {
 					emit(float64(n), codeLabel(end.Code), string(end.Reason))
 				}
 			}},
+		{describe("channels_refusals_total", "What clients and publishers asked for and did not get, by kind and by the code of the answer.", "app_id", "kind", "code"), counter,
+			func(r *reading, emit func(float64, ...string)) {
+				for key, n := range r.refused {
+					emit(float64(n), key.App, string(key.Kind), strconv.Itoa(key.Code))
+				}
+			}},
 		{describe("channels_transport_connections", "Connections that have not ended, by what carries them.", "transport"), gauge,
 			func(r *reading, emit func(float64, ...string)) {
 				for transport, n := range r.carried {

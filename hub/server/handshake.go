@@ -1,11 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"channels/hub"
+	"channels/hub/refusals"
 	"channels/hub/transport/fallback"
 	"channels/protocol"
 )
@@ -23,7 +25,7 @@ func isUpgrade(r *http.Request) bool {
 // serveSocket accepts a WebSocket, whatever its path: only on an open connection
 // can a client learn what is wrong.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) {
-	if !s.handshakes.allow(from.address.Addr(), r.RemoteAddr) {
+	if !s.allowHandshake(r, from) {
 		tooManyHandshakes(w)
 		return
 	}
@@ -36,21 +38,48 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) 
 func (s *Server) serveFallback(w http.ResponseWriter, r *http.Request, route fallback.Route, from peer) {
 	s.fallback.Serve(w, r, route, fallback.Gate{
 		Client: fallback.Client{Address: from.address, Secure: from.secure},
-		Allow:  func() bool { return s.handshakes.allow(from.address.Addr(), r.RemoteAddr) },
+		Allow:  func() bool { return s.allowHandshake(r, from) },
 		App: func(client fallback.Client, key, version string) (*hub.App, error) {
-			return s.admit(key, version, r.Header.Get("Origin"), client.Secure)
+			app, err := s.admit(key, version, r.Header.Get("Origin"), client.Secure)
+			s.tellRefused(key, client.Address.String(), err)
+			return app, err
 		},
 	})
+}
+
+// allowHandshake takes one handshake from the bucket of the client's address.
+func (s *Server) allowHandshake(r *http.Request, from peer) bool {
+	if s.handshakes.allow(from.address.Addr(), r.RemoteAddr) {
+		return true
+	}
+	s.refusals.Tell(refusals.Refusal{Kind: refusals.Handshake, Code: http.StatusTooManyRequests, Text: tooMany, Address: r.RemoteAddr})
+	return false
+}
+
+// tellRefused notes that a client with a key may not connect; a nil error is none.
+func (s *Server) tellRefused(key, client string, err error) {
+	fault := protocol.Fault{}
+	if !errors.As(err, &fault) {
+		return
+	}
+	r := refusals.Refusal{Kind: refusals.Handshake, Code: int(fault.Code), Text: fault.Message, Address: client}
+	if app := s.hub.AppByKey(key); app != nil {
+		r.App = app.ID
+	}
+	s.refusals.Tell(r)
 }
 
 // checkHandshake returns the app, and why the connection is to be closed, which is
 // a protocol.Fault; nil = it is not.
 func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
 	key, ok := appKey(r.URL.Path)
-	if !ok {
-		return nil, protocol.PathNotFound()
+	var app *hub.App
+	err := error(protocol.PathNotFound())
+	if ok {
+		app, err = s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from.secure)
 	}
-	return s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from.secure)
+	s.tellRefused(key, r.RemoteAddr, err)
+	return app, err
 }
 
 // admit is checkHandshake for a key, a version of the protocol and an origin, and

@@ -77,8 +77,10 @@ func (h *handshakeLimit) forget(now time.Time) {
 	}
 }
 
+const tooMany = "Too many connections from this address, try again in a moment"
+
 // tooManyHandshakes answers before the upgrade, which costs least.
 func tooManyHandshakes(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "1")
-	http.Error(w, "Too many connections from this address, try again in a moment", http.StatusTooManyRequests)
+	http.Error(w, tooMany, http.StatusTooManyRequests)
 }

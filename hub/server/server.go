@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"channels/hub"
+	"channels/hub/refusals"
 	"channels/hub/transport"
 	"channels/hub/transport/fallback"
 )
@@ -36,6 +38,9 @@ type Options struct {
 	MaxRequestConnections int // connections that are no sockets; 0 = no bound
 	MaxOpenConnections    int // those and sockets together; 0 = no bound
 
+	// Refusals is told which handshakes are refused; nil = nobody is.
+	Refusals *refusals.Log
+
 	// Ready is why this node should be given no clients; nil = as the hub says.
 	Ready func() error
 
@@ -57,6 +62,7 @@ type Server struct {
 	transport     *transport.Transport
 	fallback      *fallback.Transport
 	log           *slog.Logger
+	refusals      *refusals.Log
 	welcome       *hub.App
 	ready         func() error
 	handshakes    handshakeLimit
@@ -79,6 +85,9 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Refusals == nil {
+		o.Refusals = refusals.New(slog.New(slog.DiscardHandler))
+	}
 	if o.Ready == nil {
 		o.Ready = o.Hub.Err
 	}
@@ -88,6 +97,7 @@ func New(o Options) *Server {
 		transport:     o.Transport,
 		fallback:      o.Fallback,
 		log:           o.Log,
+		refusals:      o.Refusals,
 		welcome:       o.Welcome,
 		ready:         o.Ready,
 		handshakes:    handshakeLimit{perSecond: o.HandshakesPerSecond},
@@ -157,6 +167,8 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer)
 	}
 	leaveBody(w, r)
 	switch {
+	case r.URL.Path == "/up" || r.URL.Path == "/readyz":
+		s.serveReadiness(w, r)
 	case strings.HasPrefix(r.URL.Path, "/app/"):
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):
@@ -166,6 +178,22 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer)
 	default:
 		http.Error(w, "Not found", http.StatusNotFound)
 	}
+}
+
+// serveReadiness tells balancers whether this node should be given clients. It says no
+// more than that: strangers ask, too.
+func (s *Server) serveReadiness(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "Only GET is supported here", http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if s.Ready() != nil {
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
 }
 
 // leaveBody has a request's body, which nobody reads, not be waited for: net/http

@@ -106,6 +106,9 @@ func (s *session) Stalled() time.Duration {
 	return s.outbox.Stalled(time.Now())
 }
 
+// Address implements hub.Addressed.
+func (s *session) Address() string { return s.line.conn.RemoteAddr().String() }
+
 // Deflates implements hub.Socket.
 func (s *session) Deflates() bool { return s.deflates }
 

@@ -104,9 +104,69 @@ func TestOpsListener(t *testing.T) {
 			t.Errorf("GET %s: got %d %q, want 200", path, status, body)
 		}
 	}
-	for _, path := range []string{"/debug/pprof/", "/metrics", "/livez", "/readyz"} {
+	for _, path := range []string{"/debug/pprof/", "/metrics", "/livez"} {
 		if status, _ := httpGet(t, "http://"+s.Addr+path); status != http.StatusNotFound {
 			t.Errorf("GET %s on the public listener: got %d, want 404", path, status)
+		}
+	}
+}
+
+// TestOpsToken asks without the token, with a wrong one and with the right one.
+func TestOpsToken(t *testing.T) {
+	t.Parallel()
+	s := start(t, "CHANNELS_OPS_TOKEN=very-secret")
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/livez", "/readyz"} {
+		guarded := path != "/livez" && path != "/readyz"
+		for header, may := range map[string]bool{"": !guarded, "Bearer wrong": !guarded, "very-secret": !guarded, "Bearer very-secret": true} {
+			req, err := http.NewRequest(http.MethodGet, "http://"+s.Ops+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if header != "" {
+				req.Header.Set("Authorization", header)
+			}
+			res, err := s.httpClient().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if want := map[bool]int{true: http.StatusOK, false: http.StatusUnauthorized}[may]; res.StatusCode != want {
+				t.Errorf("GET %s with %q: got %d, want %d", path, header, res.StatusCode, want)
+			}
+		}
+	}
+	if code, stdout, _ := runToEnd(t, []string{"health", "--ops-listen=" + s.Ops}); code != 0 || stdout != "ok\n" {
+		t.Errorf("channels health: got %d %q, want ok without a token", code, stdout)
+	}
+}
+
+// TestTwoSecrets changes a secret while publishers and clients use the one before.
+func TestTwoSecrets(t *testing.T) {
+	t.Parallel()
+	s := start(t, "CHANNELS_APP_SECRETS=new-secret,old-secret")
+	for secret, want := range map[string]int{"new-secret": http.StatusOK, "old-secret": http.StatusOK, "app-secret": http.StatusUnauthorized} {
+		call := restCall{Method: http.MethodGet, Path: "/apps/1/channels", Secret: secret}
+		if status, body := call.do(t, s); status != want {
+			t.Errorf("a request signed with %s: got %d %s, want %d", secret, status, body, want)
+		}
+		c := connect(t, s)
+		c.send(subscribeFrame("private-room", "app-key:"+sign(secret, c.SocketID+":private-room"), ""))
+		wanted := "pusher_internal:subscription_succeeded"
+		if want != http.StatusOK {
+			wanted = "pusher:error"
+		}
+		if f := c.next(); f.Event != wanted {
+			t.Errorf("a subscribe signed with %s: got %s, want %s", secret, f.Raw, wanted)
+		}
+		c = connect(t, s)
+		userData := `{"id":"7"}`
+		c.send(`{"event":"pusher:signin","data":{"auth":"app-key:` + sign(secret, c.SocketID+"::user::"+userData) + `","user_data":` + quote(userData) + `}}`)
+		wanted = "pusher:signin_success"
+		if want != http.StatusOK {
+			wanted = "pusher:error"
+		}
+		if f := c.next(); f.Event != wanted {
+			t.Errorf("a signin signed with %s: got %s, want %s", secret, f.Raw, wanted)
 		}
 	}
 }
@@ -242,11 +302,21 @@ func TestReadinessWhileShuttingDown(t *testing.T) {
 	for range 5 {
 		connect(t, s)
 	}
+	for _, path := range []string{"/up", "/readyz"} {
+		if status, body := httpGet(t, "http://"+s.Addr+path); status != http.StatusOK || body != "ok\n" {
+			t.Errorf("GET %s on the public listener: got %d %q, want 200 and ok", path, status, body)
+		}
+	}
 	s.terminate()
 	eventually(t, "/readyz of 503 while shutting down", func() (string, bool) {
 		status, body := s.opsGet("/readyz")
 		return fmt.Sprint(status, " ", body), status == http.StatusServiceUnavailable
 	})
+	for _, path := range []string{"/up", "/readyz"} {
+		if status, body := httpGet(t, "http://"+s.Addr+path); status != http.StatusServiceUnavailable || body != "not ready\n" {
+			t.Errorf("GET %s on the public listener: got %d %q, want 503 and no more than that it is not ready", path, status, body)
+		}
+	}
 	s.alive()
 	eventually(t, "new connections refused while shutting down", func() (string, bool) {
 		conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
