@@ -22,7 +22,7 @@ func (l *loader) readFile(name string) {
 		l.mistake("config", shownValue(name), "must be a file that can be read: "+cause(err))
 		return
 	}
-	l.readYAML(text)
+	l.readYAML(shownValue(name), text)
 }
 
 // cause is an error of a file without the name, which stands beside it.
@@ -33,7 +33,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-func (l *loader) readYAML(text []byte) {
+// readYAML applies the text of a file; name is for mistakes that have no other place.
+func (l *loader) readYAML(name string, text []byte) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, next yaml.Node
 	err := decoder.Decode(&doc)
@@ -41,16 +42,16 @@ func (l *loader) readYAML(text []byte) {
 		return
 	}
 	if err == nil && !errors.Is(decoder.Decode(&next), io.EOF) {
-		l.mistake("config", "", "must be a single YAML document")
+		l.mistake("config", name, "must be a single YAML document")
 		return
 	}
 	if err != nil {
-		l.mistake("config", "", yamlProblem(err))
+		l.mistake("config", name, yamlProblem(err))
 		return
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		l.mistake("config", "", "must be a mapping of settings")
+		l.mistake("config", name, "must be a mapping of settings")
 		return
 	}
 	l.readMapping(root, "")

@@ -25,7 +25,7 @@ func (l *loader) parseFlags(args []string) {
 		written, v, hasValue := strings.Cut(arg, "=")
 		name := strings.TrimPrefix(strings.TrimPrefix(written, "-"), "-")
 		if !strings.HasPrefix(arg, "-") || !known[name] {
-			l.mistakes = append(l.mistakes, fmt.Errorf("unknown argument %q: %w", written, errUsage))
+			l.mistakes = append(l.mistakes, unknownArgument(written, name))
 			if !hasValue && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 				args = args[1:] // its value, most likely
 			}
@@ -40,6 +40,20 @@ func (l *loader) parseFlags(args []string) {
 		}
 		l.flags[name] = v
 	}
+}
+
+// unknownArgument says that a flag is none, and which one was probably meant.
+func unknownArgument(written, name string) error {
+	best, least := "", max(2, len(name)/4)+1
+	for known := range knownFlags() {
+		if d := distance(name, known); d < least || d == least && known < best {
+			best, least = known, d
+		}
+	}
+	if best == "" || !strings.HasPrefix(written, "-") {
+		return fmt.Errorf("unknown argument %q: %w", written, errUsage)
+	}
+	return fmt.Errorf("unknown argument %q; did you mean --%s? %w", written, best, errUsage)
 }
 
 func knownFlags() map[string]bool {

@@ -4,49 +4,74 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 )
 
-// writeHelp lists the commands and every setting.
+// helpWidth is how many columns a terminal has at least.
+const helpWidth = 80
+
+// writeHelp lists the commands, then every setting.
 func writeHelp(w io.Writer) error {
-	fmt.Fprint(w, `channels is a realtime server that speaks the Pusher Channels protocol.
-
-Usage:
-  channels [serve] [flags]     run the server
-  channels check-config        say all that is wrong with the settings, or show them
-  channels health              ask the server that runs with the same settings whether it is ready
-  channels version
-  channels help
-
+	var b strings.Builder
+	b.WriteString("channels is a realtime server that speaks the Pusher Channels protocol.\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  channels %s\n%s", c.usage, wrapped(c.meaning, 6))
+	}
+	b.WriteString(`
 A setting is taken from its flag, else from its environment variable, else from
 the YAML file that --config or CHANNELS_CONFIG names, else it has its default.
+check-config, health and the others take the same settings as the server.
 
+  --config, CHANNELS_CONFIG
+      YAML file with settings and apps
 `)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "Flag\tEnvironment\tIn the file\tDefault\tMeaning")
-	fmt.Fprintln(t, "--config\tCHANNELS_CONFIG\t\t\tYAML file with settings and apps")
 	for _, s := range serverSettings() {
-		writeSetting(t, s, s.flagName(), s.envName("CHANNELS_"), s.name)
+		writeSetting(&b, s, s.flagName(), s.envName("CHANNELS_"))
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprint(w, "\nPer app, in the file below apps: as a list; flags and environment describe a single app:\n\n")
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "Flag\tEnvironment\tIn the file\tDefault\tMeaning")
+	b.WriteString("\nPer app, in the file below apps: as a list; flags and environment describe a\nsingle app:\n\n")
 	for _, s := range appSettings() {
 		flag := s.flagName()
 		if flag != "" {
 			flag = "app-" + flag
 		}
-		writeSetting(t, s, flag, s.envName("CHANNELS_APP_"), s.name)
+		writeSetting(&b, s, flag, s.envName("CHANNELS_APP_"))
 	}
-	return t.Flush()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
-func writeSetting[T any](w io.Writer, s setting[T], flag, env, name string) {
+// writeSetting names a setting in all of its forms, with its default and meaning.
+func writeSetting[T any](b *strings.Builder, s setting[T], flag, env string) {
+	names := []string{s.name, env}
 	if flag != "" {
-		flag = "--" + flag
+		names = []string{"--" + flag, s.name, env}
 	}
-	fmt.Fprintln(w, strings.Join([]string{flag, env, name, s.fallback, s.meaning}, "\t"))
+	b.WriteString(wrapped(strings.Join(names, ", "), 2))
+	meaning := s.meaning
+	if s.fallback != "" {
+		meaning += " (default " + s.fallback + ")"
+	}
+	b.WriteString(wrapped(meaning, 6))
+}
+
+// wrapped breaks a text into lines that fit on the terminal, behind an indent.
+func wrapped(text string, indent int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case column == 0:
+			b.WriteString(strings.Repeat(" ", indent))
+			column = indent
+		case column+1+len(word) > helpWidth:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteString("\n")
+	return b.String()
 }

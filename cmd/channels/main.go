@@ -31,7 +31,9 @@ func run(ctx context.Context, args []string, environ []string, stdout, stderr io
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := command(ctx, args, environ, stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(stderr, "channels:", err)
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintln(stderr, "channels:", line)
+		}
 	}
 	return exitCode(err)
 }
@@ -50,18 +52,6 @@ func exitCode(err error) int {
 	return 1
 }
 
-// commandOf tells a command from its arguments; none means serve.
-func commandOf(args []string) (name string, rest []string) {
-	name = "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	}
-	if wantsHelp(args) {
-		return "help", nil
-	}
-	return name, args
-}
-
 // command carries out one command.
 func command(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) error {
 	name, args := commandOf(args)
@@ -73,7 +63,7 @@ func command(ctx context.Context, args []string, environ []string, stdout, stder
 		return err
 	case "serve", "check-config", "health":
 	default:
-		return fmt.Errorf("unknown command %q: %w", name, errUsage)
+		return unknownCommand(name)
 	}
 	s, err := loadSettings(args, lookup(environ))
 	strays := strayVariables(environ)
@@ -102,15 +92,6 @@ func beside(err error, strays []strayVariable) error {
 		all = append(all, each)
 	}
 	return errors.Join(all...)
-}
-
-func wantsHelp(args []string) bool {
-	for _, arg := range args {
-		if arg == "-h" || arg == "-help" || arg == "--help" {
-			return true
-		}
-	}
-	return false
 }
 
 // readableDuration writes durations as in 10s in JSON, too, which knows nanoseconds only.

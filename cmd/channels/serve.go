@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"channels/hub"
@@ -154,7 +155,7 @@ func listen(ctx context.Context, s Settings, front *server.Server, certificate *
 	// time-outs, and every new connection would pay for four system calls.
 	public, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", s.Listen, err)
+		return nil, listenProblem("listen", s.Listen, err)
 	}
 	l := &listeners{public: front.Listener(public, secure)}
 	_, l.port, _ = net.SplitHostPort(public.Addr().String())
@@ -163,9 +164,22 @@ func listen(ctx context.Context, s Settings, front *server.Server, certificate *
 	}
 	if l.ops, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.OpsListen); err != nil {
 		_ = public.Close()
-		return nil, fmt.Errorf("ops_listen %s: %w", s.OpsListen, err)
+		return nil, listenProblem("ops_listen", s.OpsListen, err)
 	}
 	return l, nil
+}
+
+// listenProblem says why an address cannot be listened on, and what to do.
+func listenProblem(setting, address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: %s: another program listens there: end it, or choose another port (0 = any that is free)", setting, address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %s: this machine does not have that address; 0.0.0.0 stands for all that it has", setting, address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: %s: only root may listen on ports below 1024, or who has CAP_NET_BIND_SERVICE", setting, address)
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // loadCertificate returns nil when the public listener speaks plain HTTP.

@@ -167,8 +167,8 @@ func TestMistakes(t *testing.T) {
 		"unknown flags":   {args: []string{"--lisen", "x"}, want: []string{`unknown argument "--lisen"`}},
 		"a flag alone":    {args: []string{"--listen"}, want: []string{"--listen: needs a value"}},
 		"no such file":    {args: []string{"--config", "/does/not/exist"}, want: []string{"config: "}},
-		"not YAML":        {file: "a: [", want: []string{"config: is not YAML"}},
-		"not a mapping":   {file: "[]", want: []string{"config: must be a mapping"}},
+		"not YAML":        {file: "a: [", want: []string{"channels.yaml: is not YAML"}},
+		"not a mapping":   {file: "[]", want: []string{"channels.yaml: must be a mapping"}},
 		"apps not a list": {file: "apps: 7", want: []string{"apps (line 1): must be a list"}},
 		"half of TLS":     {env: map[string]string{"CHANNELS_TLS_CERT_FILE": os.Args[0]}, want: []string{"tls: cert_file and key_file go together"}},
 		"no certificate":  {env: map[string]string{"CHANNELS_TLS_CERT_FILE": "/none"}, want: []string{"CHANNELS_TLS_CERT_FILE: /none: must be a file", "tls: cert_file and key_file go together"}},
@@ -189,7 +189,7 @@ func TestMistakes(t *testing.T) {
 			file: "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n" + apps + ", key: two}\n",
 			want: []string{"listen (line 2): is set already in line 1", "apps[0].key (line 4): is set already in line 4"},
 		},
-		"two documents":         {file: "listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2\n", want: []string{"config: must be a single YAML document"}},
+		"two documents":         {file: "listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2\n", want: []string{"channels.yaml: must be a single YAML document"}},
 		"a list for one":        {file: "listen: [127.0.0.1:1]\n", want: []string{"listen (line 1): must be a single value"}},
 		"a list of lists":       {file: apps + ", allowed_origins: [[a]]}\n", want: []string{"apps[0].allowed_origins (line 2): must be a list of single values"}},
 		"an app that is text":   {file: "apps: [one]\n", want: []string{"apps[0] (line 1): must be a mapping"}},
@@ -238,7 +238,7 @@ func TestMistakes(t *testing.T) {
 			want: []string{`--redis: scheme "http": must be redis`, `CHANNELS_REDIS_URL: path "x": must be the number of a database`},
 		},
 		"a secret without a space":  {file: "apps:\n  - {id: 1, key: one, secret:very-secret}\n", want: []string{"apps[0].secret (line 2): needs a space after the colon", "apps[0].secret: is missing"}},
-		"a secret like an alias":    {file: "apps:\n  - {id: 1, key: one, secret: *very-secret}\n", want: []string{"config: is not YAML: a value that begins with * needs quotes"}},
+		"a secret like an alias":    {file: "apps:\n  - {id: 1, key: one, secret: *very-secret}\n", want: []string{"channels.yaml: is not YAML: a value that begins with * needs quotes"}},
 		"secrets beside a secret":   {file: "apps:\n  - {id: 1, key: one, secret: very-secret, secrets: [b]}\n", want: []string{"apps[0].secrets: stands in place of secret"}},
 		"a secret twice":            {file: "apps:\n  - {id: 1, key: one, secrets: [very-secret, very-secret]}\n", want: []string{"apps[0].secrets: must not name a secret twice"}},
 		"an empty secret":           {file: "apps:\n  - {id: 1, key: one, secrets: [very-secret, '']}\n", want: []string{"apps[0].secrets: must be one or more secrets"}},
@@ -335,6 +335,23 @@ func TestLogsHoldNoSecret(t *testing.T) {
 	}
 }
 
+func TestHelpFitsATerminal(t *testing.T) {
+	var out strings.Builder
+	if err := writeHelp(&out); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > helpWidth+1 {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+	for _, c := range commands() {
+		if !strings.Contains(out.String(), "channels "+c.usage) {
+			t.Errorf("%s is missing", c.name)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	for name, test := range map[string]struct {
 		args   []string
@@ -348,11 +365,15 @@ func TestCommands(t *testing.T) {
 		"check-config": {args: []string{"check-config", "--app-secret", "hidden"}, want: "secret: '***'"},
 		"wrong": {
 			args:   []string{"check-config", "--listen", "x", "--log-format", "xml"},
-			stderr: "channels: --listen: x: must be host:port, such as 127.0.0.1:6001 or :6001\n--log-format: xml: must be text or json\n", code: 1,
+			stderr: "channels: --listen: x: must be host:port, such as 127.0.0.1:6001 or :6001\nchannels: --log-format: xml: must be text or json\n", code: 1,
 		},
 		"serve with mistakes": {args: []string{"--listen", "x"}, stderr: "channels: --listen: x: must be host:port, such as 127.0.0.1:6001 or :6001\n", code: 1},
-		"unknown command":     {args: []string{"sevre"}, stderr: "channels: unknown command \"sevre\": see `channels help`\n", code: 2},
+		"unknown command":     {args: []string{"sevre"}, stderr: "channels: unknown command \"sevre\"; did you mean serve? see `channels help`\n", code: 2},
 		"unknown flag":        {args: []string{"--sevre"}, stderr: "channels: unknown argument \"--sevre\": see `channels help`\n", code: 2},
+		"mistyped flag":       {args: []string{"--lisen=x"}, stderr: "channels: unknown argument \"--lisen\"; did you mean --listen? see `channels help`\n", code: 2},
+		"a word too many":     {args: []string{"check-config", "now"}, stderr: "channels: unknown argument \"now\": see `channels help`\n", code: 2},
+		"version flag":        {args: []string{"--version"}, want: "channels "},
+		"flags in front":      {args: []string{"--app-secret", "hidden", "check-config", "--log-level=warn"}, want: `log_level: "warn"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -477,7 +498,7 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add("# nothing\n---\n...\n---\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l := &loader{getenv: environment(nil), flags: map[string]string{}}
-		l.readYAML([]byte(text))
+		l.readYAML("file", []byte(text))
 		l.check()
 		for _, err := range l.mistakes {
 			if m := (Mistake{}); errors.As(err, &m) && (m.Field == "" || m.Problem == "") {
