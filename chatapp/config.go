@@ -104,16 +104,17 @@ func (c Config) client(firstAccount bool) clientConfig {
 	return cc
 }
 
-// socketSources are the addresses of the browser's socket, for the
-// Content-Security-Policy of a page that was asked for at a host.
-func (c Config) socketSources(host string) string {
+// realtimeSources are the addresses at which the browser reaches the realtime server,
+// over WebSockets and over HTTP, for the Content-Security-Policy of a page that was
+// asked for at a host.
+func (c Config) realtimeSources(host string) string {
 	cc := c.client(false)
 	if cc.Cluster != "" {
-		return "wss://ws-" + cc.Cluster + ".pusher.com"
+		return "wss://ws-" + cc.Cluster + ".pusher.com https://sockjs-" + cc.Cluster + ".pusher.com"
 	}
-	scheme := "ws"
+	scheme, overHTTP := "ws", "http"
 	if cc.Scheme == "https" {
-		scheme = "wss"
+		scheme, overHTTP = "wss", "https"
 	}
 	if cc.Host != nil {
 		host = *cc.Host
@@ -124,7 +125,8 @@ func (c Config) socketSources(host string) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return scheme + "://" + host + ":" + strconv.Itoa(cc.Port)
+	address := "://" + host + ":" + strconv.Itoa(cc.Port)
+	return scheme + address + " " + overHTTP + address
 }
 
 // IsHostName tells whether this is a host's name or address, without a port and

@@ -64,7 +64,7 @@ func (p *pages) harden(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
-		"font-src 'self'; manifest-src 'self'; connect-src "+strings.TrimSpace("'self' "+p.config.socketSources(host))+"; "+
+		"font-src 'self'; manifest-src 'self'; connect-src "+strings.TrimSpace("'self' "+p.config.realtimeSources(host))+"; "+
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

@@ -466,7 +466,7 @@ func TestServedPages(t *testing.T) {
 		if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") || res.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("GET %s: %d %v", path, res.StatusCode, res.Header)
 		}
-		if got, want := res.Header.Get("Content-Security-Policy"), "connect-src 'self' ws://"+host+":6001;"; !strings.Contains(got, want) {
+		if got, want := res.Header.Get("Content-Security-Policy"), "connect-src 'self' ws://"+host+":6001 http://"+host+":6001;"; !strings.Contains(got, want) {
 			t.Errorf("GET %s: the policy %q does not contain %q", path, got, want)
 		}
 	}

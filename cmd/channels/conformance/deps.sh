@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the conformance tests need and is not there yet: the npm
-# packages of node/, a headless Chromium, and the Python SDK. Running it again
-# costs a few milliseconds.
+# packages of node/, a headless Chromium, and the SDKs for Python and Java. Running
+# it again costs a few milliseconds.
 set -eu
 cd "$(dirname "$0")"
 
@@ -29,4 +29,34 @@ if [ ! -e .deps/python/installed ]; then
 	python3 -m venv .deps/python
 	.deps/python/bin/pip install --quiet --disable-pip-version-check pusher==3.3.3
 	touch .deps/python/installed
+fi
+
+if ! command -v javac >/dev/null; then
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "a JDK is missing: install Java 17 or newer" >&2
+		exit 1
+	fi
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jdk-headless >/dev/null
+fi
+
+# The client and what it needs, from Maven Central.
+if [ ! -e .deps/java/installed ]; then
+	rm -rf .deps/java
+	mkdir -p .deps/java
+	for path in \
+		com/pusher/pusher-java-client/2.4.4/pusher-java-client-2.4.4.jar \
+		com/google/code/gson/gson/2.9.1/gson-2.9.1.jar \
+		org/java-websocket/Java-WebSocket/1.5.3/Java-WebSocket-1.5.3.jar \
+		org/slf4j/slf4j-api/1.7.36/slf4j-api-1.7.36.jar; do
+		node -e '
+			const [, url, file] = process.argv;
+			fetch(url).then(async (answer) => {
+				if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+				require("node:fs").writeFileSync(file, Buffer.from(await answer.arrayBuffer()));
+			}).catch((error) => { console.error(String(error.cause ?? error)); process.exit(1); });
+		' "https://repo1.maven.org/maven2/$path" ".deps/java/${path##*/}"
+	done
+	(cd .deps/java && sha256sum --quiet -c ../../java/SHA256SUMS)
+	touch .deps/java/installed
 fi

@@ -59,6 +59,46 @@ describe("RoomList", () => {
     expect(rooms).toHaveBeenCalledTimes(1);
   });
 
+  it("that was on its way while we came into a room does not put us out", async () => {
+    const { core, list, rooms, hooks } = await start();
+    let answer = (_: object) => {};
+    rooms.mockReturnValueOnce(new Promise((resolve) => (answer = resolve as typeof answer)));
+    const fetched = list.fetch();
+    list.put(room("new"));
+    core.store.patch({ open: room("new") });
+    rooms.mockResolvedValueOnce({ rooms: [room("r"), room("new")], others: [] });
+    answer({ rooms: [room("r")], others: [room("new", { member: false })] });
+    expect(await fetched).toBe(true);
+    expect(hooks.gone).not.toHaveBeenCalled();
+    expect([...core.store.get().rooms.mine.keys()]).toEqual(["r", "new"]);
+  });
+
+  it("does not bring back a room that we left meanwhile", async () => {
+    const { core, list, rooms } = await start();
+    let answer = (_: object) => {};
+    rooms.mockReturnValueOnce(new Promise((resolve) => (answer = resolve as typeof answer)));
+    rooms.mockResolvedValue({ rooms: [room("r")], others: [] });
+    const fetched = list.fetch();
+    list.remove("s");
+    answer({ rooms: [room("r"), room("s")], others: [] });
+    await fetched;
+    expect(core.store.get().rooms.mine.has("s")).toBe(false);
+  });
+
+  it("of an earlier request does not replace that of a later one", async () => {
+    const { core, list, rooms, hooks } = await start();
+    let early = (_: object) => {};
+    rooms.mockReturnValueOnce(new Promise((resolve) => (early = resolve as typeof early)));
+    const first = list.fetch();
+    rooms.mockResolvedValueOnce({ rooms: [room("r"), room("new")], others: [] });
+    await list.fetch();
+    core.store.patch({ open: room("new") });
+    early({ rooms: [room("r")], others: [] });
+    expect(await first).toBe(true);
+    expect(core.store.get().rooms.mine.has("new")).toBe(true);
+    expect(hooks.gone).not.toHaveBeenCalled();
+  });
+
   it("is asked for again until the server answers", async () => {
     const { list, rooms, hooks } = await start();
     rooms.mockRejectedValueOnce(noAnswer()).mockRejectedValueOnce(noAnswer());

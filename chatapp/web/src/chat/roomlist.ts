@@ -1,4 +1,4 @@
-import type { News, ReadPosition, Room } from "../model";
+import type { News, ReadPosition, Room, RoomLists } from "../model";
 import { backoff, spread } from "../realtime/backoff";
 import { putNewsTime, putReadPosition, putRoom, putUnread, removeRoom, replaceRooms, takeUnread } from "../store/rooms";
 import { unreadIn } from "../store/unread";
@@ -26,6 +26,11 @@ export class RoomList {
   private stale = true;
   /** The newest revision that news spoke of, by room: repeats are dropped. */
   private readonly heard = new Map<string, number>();
+  /** Rooms that we have come into or left by ourselves. */
+  private moves = 0;
+  /** Requests for the list, and the newest of them whose answer is in the store. */
+  private asked = 0;
+  private answered = 0;
 
   constructor(private readonly core: Core, private readonly hooks: Hooks) {}
 
@@ -43,8 +48,9 @@ export class RoomList {
     this.timer = undefined;
     this.stale = false;
     try {
-      const lists = await this.core.api.rooms();
+      const lists = await this.current();
       if (this.core.stopped) return false;
+      if (!lists) return true;
       this.core.changeRooms((rooms) => replaceRooms(rooms, lists));
       const { open, rooms } = this.core.store.get();
       if (open?.member && !rooms.mine.has(open.id)) this.hooks.gone(open.id);
@@ -53,6 +59,21 @@ export class RoomList {
     } catch (problem) {
       if (!isOver(problem)) this.stale = true;
       return false;
+    }
+  }
+
+  /**
+   * The list as it is after our own moves: an answer may have been on its way while
+   * we came into a room, and lack it. null: a later request was answered before.
+   */
+  private async current(): Promise<RoomLists | null> {
+    for (;;) {
+      const [turn, moves] = [++this.asked, this.moves];
+      const lists = await this.core.api.rooms();
+      if (turn < this.answered) return null;
+      if (moves !== this.moves && !this.core.stopped) continue;
+      this.answered = turn;
+      return lists;
     }
   }
 
@@ -105,10 +126,12 @@ export class RoomList {
   }
 
   put(room: Room): void {
+    this.moves++;
     this.core.changeRooms((rooms) => putRoom(rooms, room));
   }
 
   remove(room: string): void {
+    this.moves++;
     this.core.changeRooms((rooms) => removeRoom(rooms, room));
     this.hooks.gone(room);
     this.fetchSoon(); // an open room is now one of those to join

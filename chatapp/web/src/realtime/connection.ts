@@ -27,16 +27,14 @@ export type Listener = RoomListener & OwnListener & {
   ownLink(link: Link): void;
 };
 
-/** Where the socket is. The page's own host name serves when the server names none. */
+/** Where the server is, for WebSockets and, where those are blocked, for HTTP. The page's own host name serves when the server names none. */
 export function socketOptions(config: Config, hostname: string): Options {
-  // WebSockets only: the page's security policy allows nothing else, and
-  // without a socket we poll by ourselves.
   const common: Options = {
-    cluster: config.cluster, enabledTransports: ["ws", "wss"], forceTLS: config.scheme === "https",
-    activityTimeout: SILENT, pongTimeout: PONG_WITHIN,
+    cluster: config.cluster, forceTLS: config.scheme === "https", activityTimeout: SILENT, pongTimeout: PONG_WITHIN,
   };
   if (config.cluster !== "") return common;
-  return { ...common, wsHost: config.host ?? hostname, wsPort: config.port, wssPort: config.port };
+  const [host, port] = [config.host ?? hostname, config.port];
+  return { ...common, wsHost: host, wsPort: port, wssPort: port, httpHost: host, httpPort: port, httpsPort: port };
 }
 
 /**

@@ -165,14 +165,18 @@ describe("spread", () => {
 describe("socketOptions", () => {
   const config = { cluster: "", host: null, port: 6001, scheme: "http" } as Config;
   it("takes the page's own host name when the server names none", () => {
-    expect(socketOptions(config, "localhost")).toMatchObject({ wsHost: "localhost", wsPort: 6001, forceTLS: false });
+    expect(socketOptions(config, "localhost")).toMatchObject({ wsHost: "localhost", wsPort: 6001, httpHost: "localhost", httpPort: 6001, forceTLS: false });
   });
   it("takes the server's when it does", () => {
     expect(socketOptions({ ...config, host: "ws.example.com", scheme: "https", port: 443 }, "chat.example.com"))
-      .toMatchObject({ wsHost: "ws.example.com", wssPort: 443, forceTLS: true });
+      .toMatchObject({ wsHost: "ws.example.com", wssPort: 443, httpHost: "ws.example.com", httpsPort: 443, forceTLS: true });
   });
   it("leaves the host to a cluster", () => {
     expect(socketOptions({ ...config, cluster: "eu", scheme: "https" }, "x")).not.toHaveProperty("wsHost");
+    expect(socketOptions({ ...config, cluster: "eu", scheme: "https" }, "x")).not.toHaveProperty("httpHost");
+  });
+  it("leaves the choice of the transport to pusher-js", () => {
+    expect(socketOptions(config, "x")).not.toHaveProperty("enabledTransports");
   });
 });
 
