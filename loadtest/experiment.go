@@ -79,7 +79,7 @@ func newExperiment(p *plan, stderr io.Writer) (*experiment, error) {
 	}
 	x.config = fleet.Config{
 		Targets: p.targets, Run: run, Channels: channels, Endpoint: p.endpoint, Header: p.header,
-		Origin: p.origin, Sources: p.sources, Timeout: p.timeout,
+		Origin: p.origin, Sources: p.sources, Timeout: p.timeout, Transport: p.transport,
 	}
 	x.pub = newPublisher(p, run, channels)
 	if p.server != nil {

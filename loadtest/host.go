@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"channels/loadtest/fleet"
 	"channels/loadtest/report"
 )
 
@@ -44,7 +45,7 @@ func repro(p *plan) report.Repro {
 // settings lists what the plan came to, with the defaults.
 func (p *plan) settings() []string {
 	return []string{
-		fmt.Sprintf("connections=%d", p.connections), fmt.Sprintf("channels=%d", p.channels), "kind=" + p.kind,
+		fmt.Sprintf("connections=%d", p.connections), fmt.Sprintf("channels=%d", p.channels), "kind=" + p.kind, "transport=" + string(p.transport),
 		fmt.Sprintf("rate=%g", p.rate), fmt.Sprintf("size=%d", p.size), fmt.Sprintf("duration=%s", p.duration),
 		fmt.Sprintf("warmup=%s", p.warmup), fmt.Sprintf("workers=%d", p.workers), fmt.Sprintf("connect-rate=%g", p.connectRate),
 		fmt.Sprintf("connect-workers=%d", p.connectWorkers), fmt.Sprintf("processes=%d", p.processes),
@@ -123,6 +124,9 @@ func (p *plan) checkDescriptors() error {
 	each := (p.connections + p.stalled + p.processes - 1) / p.processes
 	if p.scenario == scenarioStorm {
 		each += int(p.othersRate) + 1
+	}
+	if p.transport != fleet.WebSocket {
+		each += fleet.MaxSends * len(p.targets)
 	}
 	need, limit := uint64(each+p.workers*len(p.targets)+spareFiles), openFiles()
 	if limit == 0 || need <= limit {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"channels/loadtest/account"
+	"channels/loadtest/fleet"
 	"channels/loadtest/report"
 	"channels/loadtest/target"
 )
@@ -38,6 +39,8 @@ type plan struct {
 	header   http.Header
 	origin   string
 	sources  []string
+
+	transport fleet.Transport
 
 	connections, channels int
 	kind                  string
@@ -144,6 +147,7 @@ func (r *raw) flags(stderr io.Writer) *flag.FlagSet {
 	f.StringVar(&r.kind, "kind", r.kind, "of channels: public, private, presence, cache, private-cache, presence-cache")
 	f.StringVar(&r.endpoint, "auth-endpoint", "", "`URL` that signs subscribes, as pusher-js would ask it; otherwise they are signed here")
 	f.Var(&r.headers, "auth-header", "`'Name: value'` for the auth endpoint; may be repeated")
+	f.StringVar((*string)(&r.transport), "transport", string(fleet.WebSocket), "of the connections: ws, xhr_streaming, xhr_polling")
 	f.StringVar(&r.origin, "origin", "", "that sockets say they come from")
 	f.StringVar(&r.source, "source", "", "`addresses` to connect from, separated by commas (default: several on loopback when there are many connections)")
 	f.Float64Var(&r.connectRate, "connect-rate", r.connectRate, "connects a second; 0: as fast as --connect-workers can")
@@ -183,6 +187,15 @@ func (r *raw) check() error {
 	wrong = append(wrong, r.parseTargets())
 	if _, ok := kinds[r.kind]; !ok {
 		fail("--kind %q: there are public, private, presence, cache, private-cache and presence-cache", r.kind)
+	}
+	switch r.transport {
+	case fleet.WebSocket:
+	case fleet.XHRStreaming, fleet.XHRPolling:
+		if r.scenario == scenarioSlow {
+			fail("--transport %s: scenario slow is for WebSockets, since a client over HTTP that does not read is one that has gone", r.transport)
+		}
+	default:
+		fail("--transport %q: there are ws, xhr_streaming and xhr_polling", r.transport)
 	}
 	if r.size < account.MinSize {
 		fail("--size %d: it takes %d bytes to tell events apart", r.size, account.MinSize)

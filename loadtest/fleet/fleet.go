@@ -21,10 +21,22 @@ type Config struct {
 	Endpoint string          // that signs subscribes; "" signs here
 	Header   http.Header     // of requests to it
 	Origin   string          // that sockets say they come from
-	Sources  []string        // addresses to connect from in turn; none: the system's choice
-	Timeout  time.Duration   // of a connect and of a subscribe
-	Loops    int             // goroutines that read
+
+	Transport Transport     // over which the connections go; "" = WebSocket
+	Sources   []string      // addresses to connect from in turn; none: the system's choice
+	Timeout   time.Duration // of a connect and of a subscribe
+	Loops     int           // goroutines that read
 }
+
+// Transport is what carries a connection.
+type Transport string
+
+// Transports, by the names that pusher-js has for them.
+const (
+	WebSocket    Transport = "ws"
+	XHRStreaming Transport = "xhr_streaming"
+	XHRPolling   Transport = "xhr_polling"
+)
 
 // Fleet is a number of connections. Its methods may be called at once.
 type Fleet struct {
@@ -32,6 +44,7 @@ type Fleet struct {
 	clock account.Clock
 	tag   account.Tag
 	auth  *target.Authorizer
+	sends *http.Client // of the HTTP transports
 	loops []*loop
 
 	measured atomic.Int64 // events that were to be sent before are of the warm-up
@@ -42,12 +55,17 @@ type Fleet struct {
 	readers sync.WaitGroup
 }
 
+// MaxSends is how many connections to a node bring messages of clients over HTTP at
+// once.
+const MaxSends = 64
+
 // New makes a fleet without connections.
 func New(c Config) (*Fleet, error) {
 	f := &Fleet{
 		Config: c, clock: account.NewClock(), tag: account.NewTag(c.Run),
 		auth:   target.NewAuthorizer(c.Targets[0], c.Endpoint, c.Header),
 		opened: Opened{Failed: map[string]int64{}},
+		sends:  &http.Client{Timeout: c.Timeout, Transport: &http.Transport{MaxIdleConnsPerHost: MaxSends, MaxConnsPerHost: MaxSends}},
 	}
 	f.measured.Store(1<<63 - 1)
 	for range max(c.Loops, 1) {
@@ -174,6 +192,7 @@ func (f *Fleet) Close() {
 	f.stalled = nil
 	f.mu.Unlock()
 	f.readers.Wait()
+	f.sends.CloseIdleConnections()
 }
 
 // take returns what became of attempts since the last call.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"channels/loadtest/account"
+	"channels/loadtest/overhttp"
 	"channels/loadtest/target"
 	"channels/loadtest/wire"
 	"channels/protocol"
@@ -50,22 +51,11 @@ var (
 
 // connect dials, makes the handshake and waits for the server's first event.
 func (s *socket) connect(ctx context.Context) error {
-	conn, err := s.dial(ctx)
-	if err != nil {
-		return err
-	}
-	s.conn = conn
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
 	header := http.Header{}
 	if s.fleet.Origin != "" {
 		header.Set("Origin", s.fleet.Origin)
 	}
-	s.rest, err = wire.Handshake(conn, s.target().WS, header)
-	if err != nil {
+	if err := s.open(ctx, header); err != nil {
 		return err
 	}
 	e, err := s.await(eventEstablished, "")
@@ -86,6 +76,29 @@ func (s *socket) connect(ctx context.Context) error {
 	s.id = established.SocketID
 	s.idle = established.Timeout * int64(time.Second)
 	return nil
+}
+
+// open makes the connection and, of a WebSocket, the handshake.
+func (s *socket) open(ctx context.Context, header http.Header) (err error) {
+	overHTTP := s.fleet.Transport != WebSocket && s.fleet.Transport != ""
+	if overHTTP {
+		s.conn = overhttp.New(overhttp.Options{
+			Server: s.target().REST, Key: s.target().Key, Streaming: s.fleet.Transport == XHRStreaming,
+			Header: header, Dial: s.dial, Sends: s.fleet.sends,
+		})
+	} else if s.conn, err = s.dial(ctx); err != nil {
+		s.conn = nil // not an interface of nothing
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := s.conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if !overHTTP {
+		s.rest, err = wire.Handshake(s.conn, s.target().WS, header)
+	}
+	return err
 }
 
 func (s *socket) dial(ctx context.Context) (net.Conn, error) {

@@ -64,6 +64,29 @@ func Next(from []byte) (f Frame, size int, err error) {
 	return Frame{Opcode(from[0] & 0xF), from[0]&0x80 != 0, from[header:size]}, size, nil
 }
 
+// Parse reads a whole frame of a client, as Append makes them.
+func Parse(frame []byte) (op Opcode, payload []byte, err error) {
+	if len(frame) < 2 || frame[1]&0x80 == 0 {
+		return 0, nil, ErrFrame
+	}
+	header := 2
+	switch frame[1] & 0x7f {
+	case 126:
+		header = 4
+	case 127:
+		header = 10
+	}
+	if len(frame) < header+4 {
+		return 0, nil, ErrFrame
+	}
+	mask, masked := frame[header:header+4], frame[header+4:]
+	payload = make([]byte, len(masked))
+	for i, c := range masked {
+		payload[i] = c ^ mask[i&3]
+	}
+	return Opcode(frame[0] & 0xF), payload, nil
+}
+
 // CloseCode reads the payload of a close frame; 1005 stands for none.
 func CloseCode(payload []byte) (code int, reason string) {
 	if len(payload) < 2 {

@@ -88,3 +88,14 @@ func FuzzNext(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add(byte(Text), []byte("hello"))
+	f.Fuzz(func(t *testing.T, op byte, text []byte) {
+		got, payload, err := Parse(Append(nil, Opcode(op&0xf), text))
+		if err != nil || got != Opcode(op&0xf) || !bytes.Equal(payload, text) {
+			t.Errorf("got %d %q %v", got, payload, err)
+		}
+		_, _, _ = Parse(text) // whatever it is
+	})
+}
