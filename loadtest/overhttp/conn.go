@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Server    *url.URL // of its REST API: scheme and host
 	Key       string   // of the app
+	Query     string   // of the requests for messages; "" = what this program is
 	Streaming bool     // xhr_streaming; otherwise xhr_polling
 	Header    http.Header
 
@@ -46,10 +47,9 @@ const rollover = 256 << 10
 // write and close.
 type Conn struct {
 	Options
-	base  string // of all requests of the session
-	ctx   context.Context
-	stop  context.CancelFunc
-	sends sync.WaitGroup
+	base string // of all requests of the session
+	ctx  context.Context
+	stop context.CancelFunc
 
 	// Of the reader.
 	from   *bufio.Reader // over the connection
@@ -63,16 +63,24 @@ type Conn struct {
 	mu       sync.Mutex
 	conn     net.Conn // nil = none is open
 	deadline time.Time
-	failed   error // of a request that was to bring a message
+	waiting  []string // bodies of requests that are to bring messages
+	posting  bool     // a goroutine sends them
+	failed   error    // of such a request
 }
 
 var _ net.Conn = (*Conn)(nil)
+
+// signOfLife is a body without messages.
+const signOfLife = "[]"
 
 // usual is how many bytes a small answer has.
 const usual = 1 << 10
 
 // New returns a session that is opened by reading from it.
 func New(o Options) *Conn {
+	if o.Query == "" {
+		o.Query = "protocol=7&client=loadtest&version=1.0"
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Conn{
 		Options: o, ctx: ctx, stop: stop,
@@ -171,7 +179,7 @@ func (c *Conn) request() error {
 		kind = "xhr_streaming"
 	}
 	var head strings.Builder
-	fmt.Fprintf(&head, "POST %s/%s?protocol=7&client=loadtest&version=1.0 HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n", c.base, kind, c.Server.Host)
+	fmt.Fprintf(&head, "POST %s/%s?%s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n", c.base, kind, c.Query, c.Server.Host)
 	_ = c.Header.Write(&head) // a builder takes everything
 	head.WriteString("\r\n")
 	if _, err := io.WriteString(conn, head.String()); err != nil {
@@ -243,7 +251,7 @@ func (c *Conn) take(line []byte) error {
 		c.ready = protocol.AppendTextFrame(c.ready, []byte(message))
 	case 'h':
 		if c.Streaming { // as pusher-js does, also for the prelude, which is of h alone
-			c.post("[]")
+			c.post(signOfLife)
 		}
 	case 'c':
 		return c.ended(line)
@@ -293,18 +301,44 @@ func (c *Conn) Write(frame []byte) (int, error) {
 	return len(frame), nil
 }
 
-// post brings messages to the server.
+// post brings messages to the server, in the order of the calls.
 func (c *Conn) post(body string) {
-	c.sends.Go(func() {
-		if err := c.send(body); err != nil && c.ctx.Err() == nil {
-			c.mu.Lock()
-			c.failed = err
-			if c.conn != nil {
-				_ = c.conn.Close() // the reader tells why
-			}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, body)
+	if !c.posting {
+		c.posting = true
+		go c.sendAll()
+	}
+}
+
+// sendAll sends what waits, one request after the other.
+func (c *Conn) sendAll() {
+	for {
+		c.mu.Lock()
+		if len(c.waiting) == 0 || c.failed != nil {
+			c.posting, c.waiting = false, nil
 			c.mu.Unlock()
+			return
 		}
-	})
+		body := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.mu.Unlock()
+		// A session that has been refused does not know of signs of life.
+		if err := c.send(body); err != nil && body != signOfLife {
+			c.fail(err)
+		}
+	}
+}
+
+// fail ends the session, since a message did not arrive.
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
+	if c.conn != nil {
+		_ = c.conn.Close() // the reader tells why
+	}
 }
 
 func (c *Conn) send(body string) error {

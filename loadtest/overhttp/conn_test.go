@@ -157,7 +157,7 @@ func TestFaultyServers(t *testing.T) {
 		handler   http.HandlerFunc
 		want      string
 	}{
-		"no such path":           {false, http.NotFound, "refused: 404"},
+		"no such path":           {false, http.NotFound, "404"},
 		"a line that is no JSON": {false, answering("o\na[x]\n"), "malformed line: a[x]"},
 		"an unknown line":        {false, answering("o\nwhat\n"), "malformed line: what"},
 		"a code out of range":    {false, answering("c[7,\"no\"]\n"), "malformed line: c[7"},
@@ -175,7 +175,11 @@ func TestFaultyServers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := frames(session(t, test.streaming, test.handler))
+			c := session(t, test.streaming, test.handler)
+			if _, err := c.Write(wire.Append(nil, wire.Text, []byte("{}"))); err != nil {
+				t.Fatal(err)
+			}
+			_, err := frames(c)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
@@ -183,8 +187,15 @@ func TestFaultyServers(t *testing.T) {
 	}
 }
 
+// answering gives a text to whoever asks for messages.
 func answering(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+	return func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/xhr_send") {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = io.WriteString(w, text)
+	}
 }
 
 func TestDeadline(t *testing.T) {

@@ -19,6 +19,10 @@ import (
 // and a non-zero exit code, which fails the test that caused it.
 const raceVariable = "CHANNELS_TEST_RACE"
 
+// binaryVariable is the path of a server that is built already, for tests that run
+// tests.
+const binaryVariable = "CHANNELS_TEST_BINARY"
+
 // buildDir holds the built servers for the lifetime of the test process.
 var buildDir string
 
@@ -67,6 +71,9 @@ func parallelIsSet() bool {
 // checkedBinary builds the server once, with the race detector unless
 // [raceVariable] says otherwise, and gives its path.
 var checkedBinary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv(binaryVariable); path != "" {
+		return path, nil
+	}
 	if os.Getenv(raceVariable) == "0" {
 		return plainBinary()
 	}

@@ -5,8 +5,10 @@ package conformance
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -35,10 +37,16 @@ func startRedis(t testing.TB) *redisServer {
 }
 
 // freeRedisPort looks below the ports that are given to clients.
+// firstRedisPort differs between tests that run at the same time.
+func firstRedisPort() int {
+	const apart = 1000
+	return 16000 + apart*slices.Index([]string{"", "xhr_streaming", "xhr_polling"}, os.Getenv(transportVariable))
+}
+
 func freeRedisPort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
-		port := 16000 + int(redisPorts.Add(1))
+		port := firstRedisPort() + int(redisPorts.Add(1))
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = l.Close()

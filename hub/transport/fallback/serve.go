@@ -137,5 +137,5 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, route Route, g
 		t.forward(w, r, route, owner, gate.Client)
 		return nil
 	}
-	return t.open(route, app)
+	return t.open(route, app, gate.Client.Address)
 }

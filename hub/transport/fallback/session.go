@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ const (
 type session struct {
 	transport *Transport
 	route     Route // of the request that opened it
+	from      netip.AddrPort
 
 	// turn holds a token while no request's messages are being handled, and the
 	// client is connected.
@@ -65,7 +67,13 @@ const (
 	ended
 )
 
-var _ hub.Socket = (*session)(nil)
+var (
+	_ hub.Socket    = (*session)(nil)
+	_ hub.Addressed = (*session)(nil)
+)
+
+// Address implements hub.Addressed.
+func (s *session) Address() string { return s.from.String() }
 
 func newSession(t *Transport, route Route) *session {
 	s := &session{transport: t, route: route, turn: make(chan struct{}, 1)}

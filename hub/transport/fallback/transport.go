@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,9 +149,11 @@ func (t *Transport) find(route Route) *session {
 }
 
 // open returns the session of a route, which is new unless another request has
-// just opened it. app is nil when the first message is to name it.
-func (t *Transport) open(route Route, app *hub.App) *session {
+// just opened it. app is nil when the first message is to name it. from is the
+// client's address.
+func (t *Transport) open(route Route, app *hub.App, from netip.AddrPort) *session {
 	s := newSession(t, route)
+	s.from = from
 	t.mu.Lock()
 	if other := t.sessions[s.route.id()]; other != nil {
 		t.mu.Unlock()
