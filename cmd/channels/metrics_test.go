@@ -26,7 +26,7 @@ func shownMetrics(t *testing.T, soketi bool) []string {
 	carrier := transport.New(transport.Options{Hub: engine})
 	defer carrier.Close()
 	metrics := ops.NewMetrics()
-	metrics.Show(ops.Sources{Hub: engine, API: api.New(api.Options{Hub: engine}), Transport: carrier, Soketi: soketi, Port: "6001"})
+	metrics.Show(ops.Sources{Hub: engine, Queued: hub.NewQueueBudget(0), API: api.New(api.Options{Hub: engine}), Transport: carrier, Soketi: soketi, Port: "6001"})
 	families, err := metrics.Registry().Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -53,23 +53,23 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	if err != nil {
 		return err
 	}
+	budget := hub.NewQueueBudget(int64(s.Limits.MaxQueueBytes))
 	carrier := transport.New(transport.Options{
-		Hub:            engine,
-		Log:            log,
-		QueueBytes:     s.Limits.MaxQueueBytesPerConnection,
-		NodeQueueBytes: int64(s.Limits.MaxQueueBytes),
+		Hub:        engine,
+		Log:        log,
+		QueueBytes: s.Limits.MaxQueueBytesPerConnection,
+		Budget:     budget,
 	})
 	between := server.PeerTransport(certificate, s.ProxyProtocol)
 	defer between.CloseIdleConnections()
 	overHTTP := fallback.New(fallback.Options{
-		Hub:             engine,
-		Log:             log,
-		QueueBytes:      s.Limits.MaxQueueBytesPerConnection,
-		NodeQueueBytes:  int64(s.Limits.MaxQueueBytes),
-		QueuedElsewhere: carrier.QueuedBytes,
-		Peers:           backend.peers.forSessions(),
-		PeerTransport:   between,
-		PublicHostname:  s.PublicHostname,
+		Hub:            engine,
+		Log:            log,
+		QueueBytes:     s.Limits.MaxQueueBytesPerConnection,
+		Budget:         budget,
+		Peers:          backend.peers.forSessions(),
+		PeerTransport:  between,
+		PublicHostname: s.PublicHostname,
 	})
 	rest := api.New(api.Options{
 		Hub:               engine,
@@ -107,7 +107,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		l.close()
 		return err
 	}
-	metrics.Show(ops.Sources{Hub: engine, API: rest, Refusals: refused, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
+	metrics.Show(ops.Sources{Hub: engine, Queued: budget, API: rest, Refusals: refused, Transport: carrier, Fallback: overHTTP, Soketi: s.SoketiMetrics, Port: l.port})
 	log.Info("channels is ready",
 		"listen", l.public.Addr().String(), "ops", l.opsAddr(), "version", version(),
 		"max_connections", ceiling, "open_files", files, "apps", len(s.Apps), "redis", backend.name, "advertise", advertised)

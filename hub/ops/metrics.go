@@ -30,6 +30,7 @@ type Metrics struct {
 type Sources struct {
 	Hub       *hub.Hub
 	API       *api.API
+	Queued    *hub.QueueBudget // for clients that read slowly
 	Refusals  *refusals.Log
 	Transport *transport.Transport
 	Fallback  *fallback.Transport // nil = there is none
@@ -163,7 +164,7 @@ func read(s *Sources) *reading {
 		ends:         withZeros(engine.Closes),
 		refused:      s.refused(engine.Apps),
 		carried:      map[string]int64{"websocket": s.Transport.Sessions()},
-		queueBytes:   s.Transport.QueuedBytes(),
+		queueBytes:   s.Queued.Used(),
 		mailboxBytes: engine.MailboxBytes,
 		port:         s.Port,
 	}
@@ -171,7 +172,6 @@ func read(s *Sources) *reading {
 		now := s.Fallback.Stats()
 		r.carried["xhr_streaming"], r.carried["xhr_polling"], r.carried["sockjs"] = now.Streaming, now.Polling, now.SockJS
 		r.forwarded, r.orphaned = now.Forwarded-now.Orphaned, now.Orphaned
-		r.queueBytes += now.QueuedBytes
 	}
 	for i, app := range engine.Apps {
 		r.apps[i] = appReading{app, requests.Apps[app.App]}

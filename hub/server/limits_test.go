@@ -229,7 +229,7 @@ func TestHandshakeRate(t *testing.T) {
 }
 
 func TestNodeQueueBudget(t *testing.T) {
-	r := newRig(t, nil, func(o *options) { o.transport.NodeQueueBytes = 128 << 10 })
+	r := newRig(t, nil, func(o *options) { o.transport.Budget = hub.NewQueueBudget(128 << 10) })
 	stalled := make([]*rawClient, 4)
 	for i := range stalled {
 		stalled[i] = r.raw(text(subscribeNews))

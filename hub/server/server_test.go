@@ -118,6 +118,7 @@ type rig struct {
 	metrics *ops.Metrics
 	front   *server.Server
 	carrier *transport.Transport
+	budget  *hub.QueueBudget
 	over    way // how raw clients come
 }
 
@@ -148,8 +149,11 @@ func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig
 	for _, change := range changes {
 		change(&o)
 	}
+	if o.transport.Budget == nil {
+		o.transport.Budget = hub.NewQueueBudget(0)
+	}
 	front, carrier, requests := assemble(engine, o)
-	metrics.Show(ops.Sources{Hub: engine, API: requests, Transport: carrier, Soketi: true, Port: "6001"})
+	metrics.Show(ops.Sources{Hub: engine, API: requests, Queued: o.transport.Budget, Transport: carrier, Soketi: true, Port: "6001"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +176,7 @@ func newRig(t testing.TB, change func(*hub.App), changes ...func(*options)) *rig
 	})
 	return &rig{
 		t: t, addr: listener.Addr().String(), hub: engine, app: engine.AppByID("1"),
-		metrics: metrics, front: front, carrier: carrier,
+		metrics: metrics, front: front, carrier: carrier, budget: o.transport.Budget,
 	}
 }
 
@@ -182,7 +186,7 @@ func assemble(engine *hub.Hub, o options) (*server.Server, *transport.Transport,
 	o.transport.GoroutineReaders = readersOf() == goroutineReaders
 	carrier, requests := transport.New(o.transport), api.New(o.api)
 	o.server.Transport, o.server.API = carrier, requests
-	o.server.Fallback = fallback.New(fallback.Options{Hub: engine})
+	o.server.Fallback = fallback.New(fallback.Options{Hub: engine, Budget: o.transport.Budget})
 	return server.New(o.server), carrier, requests
 }
 

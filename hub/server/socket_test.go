@@ -658,7 +658,7 @@ func TestPausingClientStays(t *testing.T) {
 		c.expect(opText, "pusher:connection_established")
 		c.expect(opText, "subscription_succeeded")
 		sent := 0
-		for r.carrier.QueuedBytes() == 0 && sent < 10_000 {
+		for r.budget.Used() == 0 && sent < 10_000 {
 			r.trigger("news", fmt.Sprintf("event-%d", sent), `"`+randomText(4000)+`"`)
 			sent++
 			if sent%10 == 0 {
@@ -672,7 +672,7 @@ func TestPausingClientStays(t *testing.T) {
 		for i := range sent {
 			c.expect(opText, fmt.Sprintf(`{"event":"event-%d",`, i))
 		}
-		waitFor(t, "nothing to be queued", func() bool { return r.carrier.QueuedBytes() == 0 })
+		waitFor(t, "nothing to be queued", func() bool { return r.budget.Used() == 0 })
 	})
 }
 

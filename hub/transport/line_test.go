@@ -172,7 +172,7 @@ func TestOneEnd(t *testing.T) {
 				if n := s.transport.sessions.Load(); n != 0 {
 					t.Fatalf("%d sessions left", n)
 				}
-				if n := s.transport.QueuedBytes(); n != 0 {
+				if n := s.transport.limits.Node.Used(); n != 0 {
 					t.Fatalf("%d bytes queued", n)
 				}
 			}

@@ -143,8 +143,8 @@ func TestLongPause(t *testing.T) {
 			got <- strings.Count(string(b), strings.Repeat("x", 1000))
 		}()
 		synctest.Wait()
-		if s.Stalled() != 0 || tr.QueuedBytes() != 0 {
-			t.Errorf("stalled for %v with %d bytes, after all was read", s.Stalled(), tr.QueuedBytes())
+		if s.Stalled() != 0 || tr.limits.Node.Used() != 0 {
+			t.Errorf("stalled for %v with %d bytes, after all was read", s.Stalled(), tr.limits.Node.Used())
 		}
 		_ = far.Close()
 		if n := <-got; n != 100 {

@@ -219,7 +219,7 @@ func TestNothingButRenewals(t *testing.T) {
 func TestRenewalsWhoseAnswersAreNotRead(t *testing.T) {
 	near, _, w := newRenewer(t)
 	s := newTestSession(near)
-	before := s.transport.QueuedBytes()
+	before := s.transport.limits.Node.Used()
 	s.Send([][]byte{make([]byte, 32<<20)}) // more than the kernel takes
 	buf := make([]byte, poller.ReadSize)
 	const between, bound = 8, 20_000
@@ -246,7 +246,7 @@ func TestRenewalsWhoseAnswersAreNotRead(t *testing.T) {
 		t.Errorf("%d bytes were held after %d renewals, want up to %d", most, renewals, mostHeld)
 	}
 	s.finish(disconnected) // as a reader does
-	if n := s.transport.QueuedBytes() - before; n != 0 {
+	if n := s.transport.limits.Node.Used() - before; n != 0 {
 		t.Errorf("%d bytes still count as queued", n)
 	}
 }

@@ -17,8 +17,8 @@ type Options struct {
 	Hub *hub.Hub
 	Log *slog.Logger
 
-	QueueBytes     int   // bound of one client's queue; 0 = 1 MiB
-	NodeQueueBytes int64 // bound of all queues together; 0 = 512 MiB
+	QueueBytes int              // bound of one client's queue; 0 = 1 MiB
+	Budget     *hub.QueueBudget // of all queues of the node; nil = one of its own
 
 	// GoroutineReaders gives every socket a goroutine that reads. It has one
 	// anyway where idle sockets cannot be parked, which is elsewhere than on
@@ -40,12 +40,12 @@ type Transport struct {
 // New returns a Transport for a running hub; Close ends it.
 func New(o Options) *Transport {
 	t := &Transport{hub: o.Hub, log: o.Log}
-	t.limits.PerConn, t.limits.Node = o.QueueBytes, o.NodeQueueBytes
+	t.limits.PerConn, t.limits.Node = o.QueueBytes, o.Budget
 	if t.limits.PerConn <= 0 {
 		t.limits.PerConn = 1 << 20
 	}
-	if t.limits.Node <= 0 {
-		t.limits.Node = 512 << 20
+	if t.limits.Node == nil {
+		t.limits.Node = hub.NewQueueBudget(0)
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -54,9 +54,6 @@ func New(o Options) *Transport {
 	t.readers.Log = t.log
 	return t
 }
-
-// QueuedBytes returns how many bytes are queued for clients.
-func (t *Transport) QueuedBytes() int64 { return t.limits.Used() }
 
 // Sessions returns the number of connections that are not closed yet, also of
 // those that the hub has refused.

@@ -1,7 +1,6 @@
 package fallback
 
 import (
-	"sync/atomic"
 	"time"
 
 	"channels/hub"
@@ -20,13 +19,9 @@ const (
 
 // limits bound what is queued for clients.
 type limits struct {
-	perConn   int          // bytes for one client
-	node      int64        // bytes for all of them together
-	used      atomic.Int64 // of node
-	elsewhere func() int64 // of node, used by other transports
+	perConn int              // bytes for one client
+	node    *hub.QueueBudget // for all clients of the node
 }
-
-func (l *limits) nodeFull() bool { return l.used.Load()+l.elsewhere() > l.node }
 
 // queue is what one client is to get, in order. A receiver takes frames from the
 // front, writes them, and then either commits or returns them, so that none is
@@ -64,7 +59,7 @@ func costOf(frames [][]byte) int {
 
 func (q *queue) charge(cost int) {
 	q.cost += cost
-	q.limits.used.Add(int64(cost))
+	q.limits.node.Add(cost)
 }
 
 // take returns frames that have not been taken yet, of most bytes together, but
@@ -118,7 +113,7 @@ func (q *queue) backlog(received bool) hub.Backlog {
 		return hub.Clear
 	}
 	behind := q.cost - len(q.frames[0]) - perFrame
-	if behind == 0 || behind <= q.limits.perConn && !q.limits.nodeFull() {
+	if behind == 0 || behind <= q.limits.perConn && !q.limits.node.Over() {
 		return hub.Clear
 	}
 	now := time.Now()

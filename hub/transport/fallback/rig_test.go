@@ -56,6 +56,7 @@ type rig struct {
 	hub              *hub.Hub
 	app              *hub.App
 	over             *fallback.Transport
+	budget           *hub.QueueBudget
 	client           *http.Client
 	listener         *pipes
 	closeConnections func() // of clients and nodes
@@ -81,7 +82,7 @@ func run(t *testing.T, change func(*hub.App, *fallback.Options), test func(*test
 			stop()
 			time.Sleep(time.Second) // the HTTP server waits before it closes some connections
 			synctest.Wait()
-			if n := r.over.Stats().QueuedBytes; n != 0 {
+			if n := r.budget.Used(); n != 0 {
 				t.Errorf("%d bytes are queued at the end", n)
 			}
 			if n := r.over.Receivers(); n != 0 {
@@ -103,7 +104,10 @@ func newRig(t testing.TB, change func(*hub.App, *fallback.Options)) (r *rig, sto
 	memory := hub.NewMemory()
 	engine := hub.New(hub.Options{Apps: []hub.App{app, other}, Bus: memory, State: memory, Workers: 2})
 	o.Hub = engine
-	r = &rig{t: t, hub: engine, app: engine.AppByID("1"), over: fallback.New(o)}
+	if o.Budget == nil {
+		o.Budget = hub.NewQueueBudget(0)
+	}
+	r = &rig{t: t, hub: engine, app: engine.AppByID("1"), over: fallback.New(o), budget: o.Budget}
 	listener := newPipes()
 	web := &http.Server{Handler: r, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second}
 	served := make(chan struct{})

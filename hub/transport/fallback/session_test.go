@@ -411,6 +411,31 @@ func TestUnwrittenPoll(t *testing.T) {
 	})
 }
 
+// TestBudgetUsedByOthers has other transports use up the node's budget: a client that
+// does not read is one too many with little in its own queue.
+func TestBudgetUsedByOthers(t *testing.T) {
+	const bytes = 64 << 10
+	budget := hub.NewQueueBudget(bytes)
+	run(t, func(_ *hub.App, o *fallback.Options) { o.Budget = budget }, func(t *testing.T, r *rig) {
+		s, _ := r.open(base + "xhr_streaming" + query)
+		r.say(base, subscribeTo("news"))
+		s.expectEvent("pusher_internal:subscription_succeeded")
+		budget.Add(bytes)
+		defer budget.Add(-bytes)
+		for range 2000 {
+			_ = r.tryTrigger("news", "e", "small")
+			if r.hub.Connections() == 0 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		r.expectEnds(hub.End{Code: 4100, Reason: hub.SlowConsumer}, 1)
+		if own := budget.Used() - bytes; own > bytes {
+			t.Errorf("%d bytes were queued for it", own)
+		}
+	})
+}
+
 // TestStreamThatStopsReading is closed as a slow consumer, and what is queued for
 // it stays bounded.
 func TestStreamThatStopsReading(t *testing.T) {
@@ -421,7 +446,7 @@ func TestStreamThatStopsReading(t *testing.T) {
 		var most int64
 		for range 2000 {
 			_ = r.tryTrigger("news", "e", strings.Repeat("x", 5000))
-			most = max(most, r.over.Stats().QueuedBytes)
+			most = max(most, r.budget.Used())
 			if r.hub.Connections() == 0 {
 				break
 			}

@@ -20,12 +20,8 @@ type Options struct {
 	Hub *hub.Hub
 	Log *slog.Logger
 
-	QueueBytes     int   // bound of one client's queue; 0 = 1 MiB
-	NodeQueueBytes int64 // bound of all queues of the node together; 0 = 512 MiB
-
-	// QueuedElsewhere is how many bytes of NodeQueueBytes other transports use;
-	// nil = none.
-	QueuedElsewhere func() int64
+	QueueBytes int              // bound of one client's queue; 0 = 1 MiB
+	Budget     *hub.QueueBudget // of all queues of the node; nil = one of its own
 
 	// Peers lead requests to the nodes that have their sessions; nil = there is
 	// this node only, or a balancer leads them. PeerTransport makes the requests
@@ -68,15 +64,12 @@ func New(o Options) *Transport {
 	t := &Transport{hub: o.Hub, log: o.Log, sessions: make(map[string]*session)}
 	t.id, t.peers, t.peerTransport = rand.Text(), o.Peers, o.PeerTransport
 	t.openFrame = protocol.AppendHTTPOpen(nil, o.PublicHostname)
-	t.limits.perConn, t.limits.node, t.limits.elsewhere = o.QueueBytes, o.NodeQueueBytes, o.QueuedElsewhere
+	t.limits.perConn, t.limits.node = o.QueueBytes, o.Budget
 	if t.limits.perConn <= 0 {
 		t.limits.perConn = 1 << 20
 	}
-	if t.limits.node <= 0 {
-		t.limits.node = 512 << 20
-	}
-	if t.limits.elsewhere == nil {
-		t.limits.elsewhere = func() int64 { return 0 }
+	if t.limits.node == nil {
+		t.limits.node = hub.NewQueueBudget(0)
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -87,7 +80,6 @@ func New(o Options) *Transport {
 // Stats are the numbers of a Transport.
 type Stats struct {
 	Streaming, Polling, SockJS int64 // sessions
-	QueuedBytes                int64
 
 	Forwarded uint64 // requests for sessions of other nodes
 	Orphaned  uint64 // of those, whose session has ended since its owner did not answer
@@ -98,8 +90,7 @@ func (t *Transport) Stats() Stats {
 	orphaned := t.orphaned.Load() // before the greater number
 	return Stats{
 		Streaming: t.streaming.Load(), Polling: t.polling.Load(), SockJS: t.sockJS.Load(),
-		QueuedBytes: t.limits.used.Load(),
-		Forwarded:   t.forwarded.Load(), Orphaned: orphaned,
+		Forwarded: t.forwarded.Load(), Orphaned: orphaned,
 	}
 }
 

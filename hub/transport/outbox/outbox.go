@@ -4,7 +4,6 @@ package outbox
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"channels/hub"
@@ -31,9 +30,8 @@ var scratch = sync.Pool{New: func() any {
 
 // Limits bound what is queued for clients.
 type Limits struct {
-	PerConn int          // bytes for one client
-	Node    int64        // bytes for all of them together
-	used    atomic.Int64 // of Node
+	PerConn int              // bytes for one client
+	Node    *hub.QueueBudget // for all clients of the node
 }
 
 // Sink is what an outbox writes to. Its calls do not block.
@@ -90,9 +88,6 @@ type queue struct {
 
 // New returns an outbox that is clear.
 func New(l *Limits) Outbox { return Outbox{limits: l} }
-
-// Used returns the bytes that are queued for all clients together.
-func (l *Limits) Used() int64 { return l.used.Load() }
 
 // Empty says that nothing waits.
 func (o *Outbox) Empty() bool { return o.queue == nil }
@@ -209,7 +204,7 @@ func (o *Outbox) append(frames [][]byte) {
 // charge counts what the queue costs more than before, or less.
 func (o *Outbox) charge(cost int) {
 	o.queue.cost += cost
-	o.limits.used.Add(int64(cost))
+	o.limits.Node.Add(cost)
 }
 
 // hold counts what the sink has taken and not passed on.
@@ -348,7 +343,7 @@ func (o *Outbox) overBound() bool {
 		front = len(q.frames[0])
 	}
 	behind := q.cost - front - perFrame - q.held
-	return behind > o.limits.PerConn || o.limits.used.Load() > o.limits.Node
+	return behind > o.limits.PerConn || o.limits.Node.Over()
 }
 
 // Backlog judges how far the client is behind.

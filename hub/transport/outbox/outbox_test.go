@@ -55,7 +55,7 @@ func (c *client) accept(p []byte) int {
 func (c *client) Pending() int { return len(c.held) }
 
 func newOutbox(bound int, node int64) *Outbox {
-	return &Outbox{limits: &Limits{PerConn: bound, Node: node}}
+	return &Outbox{limits: &Limits{PerConn: bound, Node: hub.NewQueueBudget(node)}}
 }
 
 // check holds what is counted against what is there.
@@ -74,7 +74,7 @@ func (o *Outbox) check(t *testing.T) {
 			t.Fatalf("cost %d, want %d", q.cost, want)
 		}
 	}
-	if used := o.limits.used.Load(); used != int64(want) {
+	if used := o.limits.Node.Used(); used != int64(want) {
 		t.Fatalf("%d bytes of the node's, want %d", used, want)
 	}
 }
@@ -269,7 +269,7 @@ func TestFramesCountWithTheirPlace(t *testing.T) {
 // TestNodesBudget: over the node's bound every client counts for whom something
 // waits, and no other.
 func TestNodesBudget(t *testing.T) {
-	shared := &Limits{PerConn: 1 << 20, Node: 1000}
+	shared := &Limits{PerConn: 1 << 20, Node: hub.NewQueueBudget(1000)}
 	waits, reads := &Outbox{limits: shared}, &Outbox{limits: shared}
 	must(t, waits.Send([][]byte{make([]byte, 2000)}, &client{}))
 	must(t, reads.Send([][]byte{make([]byte, 2000)}, &client{room: 2000}))
