@@ -185,7 +185,7 @@ func (c *Conn) request() error {
 	if _, err := io.WriteString(conn, head.String()); err != nil {
 		return fmt.Errorf("ask for messages: %w", err)
 	}
-	res, err := http.ReadResponse(c.from, nil)
+	res, err := http.ReadResponse(c.from, nil) //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		return fmt.Errorf("ask for messages: %w", err)
 	}

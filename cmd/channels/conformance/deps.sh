@@ -60,3 +60,20 @@ if [ ! -e .deps/java/installed ]; then
 	(cd .deps/java && sha256sum --quiet -c ../../java/SHA256SUMS)
 	touch .deps/java/installed
 fi
+
+# The remote tests of pusher-http-node, unmodified from its npm package.
+suite=.deps/pusher-http-node-5.3.4
+if [ ! -e "$suite/installed" ]; then
+	rm -rf "$suite"
+	mkdir -p "$suite"
+	(
+		cd "$suite"
+		npm pack --silent pusher@5.3.4 >/dev/null
+		tar xzf ./*.tgz --strip-components=1
+		rm ./*.tgz
+		npm pkg delete devDependencies.eslint devDependencies.express devDependencies.nock devDependencies.prettier \
+			devDependencies.sinon devDependencies.webpack devDependencies.webpack-cli
+		npm install --ignore-scripts --no-audit --no-fund >/dev/null
+	)
+	touch "$suite/installed"
+fi

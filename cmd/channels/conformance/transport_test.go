@@ -71,7 +71,7 @@ type wholeFrames struct {
 func (w *wholeFrames) Write(part []byte) (int, error) {
 	w.held = append(w.held, part...)
 	for {
-		size := clientFrame(w.held)
+		size := sizeOfMasked(w.held)
 		if size == 0 || len(w.held) < size {
 			return len(part), nil
 		}
@@ -88,9 +88,9 @@ func (w *wholeFrames) Close() error {
 	return w.Conn.Close()
 }
 
-// clientFrame returns the size of the masked frame at the front; 0 = its head is not
+// sizeOfMasked returns the size of the masked frame at the front; 0 = its head is not
 // whole.
-func clientFrame(b []byte) int {
+func sizeOfMasked(b []byte) int {
 	const mask = 4
 	if len(b) < 2 {
 		return 0

@@ -24,12 +24,12 @@ func TestMemoryOfIdleStream(t *testing.T) {
 	defer engine.Close()
 	over := New(Options{Hub: engine})
 	defer over.Close()
-	bare := memoryOfStreams(t, func(w http.ResponseWriter, r *http.Request) {
+	bare := leastOf(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(prelude)
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	ours := memoryOfStreams(t, func(w http.ResponseWriter, r *http.Request) {
+	ours := leastOf(t, func(w http.ResponseWriter, r *http.Request) {
 		route, _ := ParsePath(r.URL.Path)
 		over.Serve(w, r, route, Gate{
 			Allow: func() bool { return true },
@@ -40,6 +40,16 @@ func TestMemoryOfIdleStream(t *testing.T) {
 	if ours-bare > most {
 		t.Errorf("%d bytes for each stream beside those of net/http, want at most %d", ours-bare, most)
 	}
+}
+
+// leastOf measures a few times, since stacks of goroutines that have ended are in it.
+func leastOf(t *testing.T, handler http.HandlerFunc) int64 {
+	t.Helper()
+	least := memoryOfStreams(t, handler)
+	for range 2 {
+		least = min(least, memoryOfStreams(t, handler))
+	}
+	return least
 }
 
 // memoryOfStreams returns how many bytes of heap and stacks each idle stream takes,
