@@ -29,11 +29,12 @@ type pulse struct {
 	beat, heard int
 	serial      int
 	isNew       bool
-	sweeps      int
+	audited     time.Time // when the last audit began
 
 	sweeping atomic.Bool
-	suspects map[string]bool // names without a lease; of whoever sweeps
-	logBytes atomic.Uint64   // of the logs, when this node last swept
+	auditing atomic.Bool
+	lossAt   atomic.Int64  // when Redis may last have lost something, by sinceStart; 0 = never
+	logBytes atomic.Uint64 // of the logs, when this node last swept
 }
 
 func newPulse(b *Bus, group int) *pulse {
@@ -110,6 +111,7 @@ func (p *pulse) round(ctx context.Context) error {
 // node was declared dead, and has another lease now, or Redis has lost something: its
 // partitions find out.
 func (p *pulse) doubted(dead bool) {
+	p.noteLoss()
 	for i, o := range p.bus.out {
 		if p.bus.keys.groupOf(i) == p.group {
 			o.doubt(dead)
@@ -137,15 +139,10 @@ func (p *pulse) learn(ctx context.Context, reply []any) {
 		p.bus.running.Go(func() { p.bus.undertaker.bury(ctx, p, dead) })
 	}
 	if words[0] == "1" {
-		p.sweeps++
-		audit := p.sweeps%auditSweeps == 0
-		p.bus.running.Go(func() { p.bus.undertaker.sweep(ctx, p, audit) })
+		p.bus.running.Go(func() { p.bus.undertaker.sweep(ctx, p) })
+		p.auditIfDue(ctx)
 	}
 }
-
-// auditSweeps is after how many sweeps it is looked whether all names hang on a
-// lease.
-const auditSweeps = 30
 
 // undertaker removes what the dead had, and does what is due.
 type undertaker struct {
@@ -225,7 +222,7 @@ func (u *undertaker) clearAll(ctx context.Context, partition int) error {
 }
 
 // sweep does what is due in the partitions of a lease.
-func (u *undertaker) sweep(ctx context.Context, p *pulse, audit bool) {
+func (u *undertaker) sweep(ctx context.Context, p *pulse) {
 	if !p.sweeping.CompareAndSwap(false, true) {
 		return
 	}
@@ -243,41 +240,4 @@ func (u *undertaker) sweep(ctx context.Context, p *pulse, audit bool) {
 		bytes += digitsOf(word)
 	}
 	p.logBytes.Store(bytes)
-	if audit {
-		u.audit(ctx, p)
-	}
-}
-
-// audit buries names that hang on no lease: their node died while it came.
-func (u *undertaker) audit(ctx context.Context, p *pulse) {
-	reads := u.bus.reads
-	leases, err := reads.ZRange(ctx, u.bus.keys.leases(p.home), 0, -1).Result()
-	if err != nil {
-		return
-	}
-	alive := make(map[string]bool, len(leases))
-	for _, name := range leases {
-		alive[name] = true
-	}
-	suspects := make(map[string]bool)
-	for i := range partitions {
-		if u.bus.keys.groupOf(i) != p.group {
-			continue
-		}
-		names, err := reads.SMembers(ctx, u.bus.keys.nodes(i)).Result()
-		if err != nil {
-			continue
-		}
-		for _, name := range names {
-			if alive[leaseIn(name)] {
-				continue
-			}
-			suspects[name] = true
-			if p.suspects[name] {
-				_, _ = answerOf(u.bus.eval(ctx, reads, i, "", buryCall{[]string{name}}))
-				u.clear(ctx, i)
-			}
-		}
-	}
-	p.suspects = suspects
 }

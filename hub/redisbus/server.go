@@ -197,6 +197,7 @@ func (s *server) replaced() {
 	}
 	for _, o := range s.partitions() {
 		o.doubt(false)
+		s.bus.pulses[s.bus.keys.groupOf(o.index)].noteLoss()
 	}
 	// What comes by the old connections may come from a server that is not the
 	// master any more.

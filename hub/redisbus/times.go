@@ -99,6 +99,10 @@ const (
 	// the time since the last one counts as settling.
 	sweepPause = 900 * time.Millisecond
 	settleStep = 1500 * time.Millisecond
+	// auditInterval is between two looks for names that hang on no lease, and
+	// lossAudited for how long after a loss there is no pause.
+	auditInterval = 30 * time.Second
+	lossAudited   = settling + lease
 	// buryAgain is when another node takes on to bury whom nobody has buried yet.
 	buryAgain = 3 * time.Second
 	// deadKept is for how long a name or a lease is known to be dead.
