@@ -237,7 +237,7 @@ func (b *Bus) leave(ctx context.Context) {
 	pipe := b.reads.Pipeline()
 	buried := make([]*redis.Cmd, partitions)
 	for p := range partitions {
-		buried[p] = b.eval(ctx, pipe, p, "", buryCall{[]string{b.id + "-"}})
+		buried[p] = b.eval(ctx, pipe, p, "", buryCall{b.id + "-"})
 	}
 	_, _ = pipe.Exec(ctx) // every command has its error
 	for p, c := range buried {

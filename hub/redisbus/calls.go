@@ -3,7 +3,7 @@ package redisbus
 import "channels/hub"
 
 // request is a script's arguments, by name. The order in which args gives them is
-// that of the script's own comment.
+// that of the script's form.
 type request interface {
 	script(s *scripts) *script
 	args() []any
@@ -91,17 +91,11 @@ func (c settleCall) args() []any {
 }
 
 // buryCall is lua/bury.lua.
-type buryCall struct{ prefixes []string }
+type buryCall struct{ prefix string }
 
 func (buryCall) script(s *scripts) *script { return &s.bury }
 
-func (c buryCall) args() []any {
-	args := make([]any, len(c.prefixes))
-	for i, p := range c.prefixes {
-		args[i] = p
-	}
-	return args
-}
+func (c buryCall) args() []any { return []any{c.prefix} }
 
 // clearStep is about how many users and channels of the dead are removed by one
 // script, so that Redis is not held up.

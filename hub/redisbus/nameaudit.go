@@ -53,7 +53,7 @@ func (p *pulse) audit(ctx context.Context) {
 			continue
 		}
 		u := p.bus.undertaker
-		_, _ = answerOf(p.bus.eval(ctx, p.bus.reads, at, "", buryCall{[]string{name}})) // the next audit sees what is left
+		_, _ = answerOf(p.bus.eval(ctx, p.bus.reads, at, "", buryCall{name})) // the next audit sees what is left
 		u.clear(ctx, at)
 	}
 }

@@ -163,7 +163,7 @@ func newUndertaker(b *Bus) *undertaker {
 func (u *undertaker) bury(ctx context.Context, p *pulse, dead string) {
 	u.bus.log.Warn("a node has not renewed its lease: announcing who was on it", "lease", dead)
 	whole := true
-	for i, c := range u.each(ctx, p, buryCall{[]string{dead + "."}}) {
+	for i, c := range u.each(ctx, p, buryCall{dead + "."}) {
 		reply, err := answerOf(c)
 		if outcomeOf(reply, err) != done {
 			whole = false

@@ -75,15 +75,16 @@ local sweep_pause, dead_kept = %d, %d -- in ms`,
 // newScripts returns the scripts.
 func newScripts(sharded bool) *scripts {
 	before := preamble(sharded)
-	made := func(own string) script {
-		source := strings.Join([]string{before, commonLua, membersLua, own}, "\n")
+	made := func(name, own string) script {
+		form := forms[name]
+		source := strings.Join([]string{form.header(), before, commonLua, membersLua, form.expand(own)}, "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		publish: made(publishLua), state: made(stateLua), enter: made(enterLua), settle: made(settleLua),
-		bury: made(buryLua), clear: made(clearLua), sweep: made(sweepLua), beat: made(beatLua),
-		canary: made(canaryLua), compare: made(compareLua), roster: made(rosterLua),
+		publish: made("publish", publishLua), state: made("state", stateLua), enter: made("enter", enterLua), settle: made("settle", settleLua),
+		bury: made("bury", buryLua), clear: made("clear", clearLua), sweep: made("sweep", sweepLua), beat: made("beat", beatLua),
+		canary: made("canary", canaryLua), compare: made("compare", compareLua), roster: made("roster", rosterLua),
 	}
 }
 

@@ -1,4 +1,3 @@
 -- Publishes the time, for a node to hear by its own connection.
--- ARGV: where.
-redis.call(publish, ARGV[4], digits(now))
+redis.call(publish, where, digits(now))
 return {'ok', digits(now)}

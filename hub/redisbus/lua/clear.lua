@@ -1,10 +1,9 @@
 -- Removes what dead nodes had, a part at a time, and announces what follows.
--- ARGV: about how many users and channels to remove.
 -- Answers ok, the number of graves that are left.
 local refusal = begin()
 if refusal then return refusal end
 writable()
-local left = tonumber(ARGV[4])
+local left = tonumber(step)
 for _, node in ipairs(redis.call('SMEMBERS', tag .. ':graves')) do
   while left > 0 do
     local topic = redis.call('SRANDMEMBER', tag .. ':r:' .. node)

@@ -47,12 +47,14 @@
 -- is the time, or one more than the last: so it rises even when Redis has lost
 -- everything, or has become another server.
 --
--- ARGV of all: the node, the deadline or 0, how many bytes a log may have. The
--- script's own arguments follow. The name of the command that publishes is set
+-- Arguments have their names from forms.go, which also says what take(…) takes: the
+-- next item of a list. Those of all scripts are me, the node; deadline, or 0;
+-- log_bytes, how many a log may have. The name of the command that publishes is set
 -- before this, and so are log_age, settle_step, bury_again, sweep_pause and
 -- dead_kept, which times.go tells of.
 
-local tag, me, deadline, log_bytes = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local tag = KEYS[1]
+deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local seq, logged, log_all, epoch, settle, bytes, oldest

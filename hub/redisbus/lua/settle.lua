@@ -1,7 +1,7 @@
 -- A node has said all that it has, under its name of now, or asks whether all
 -- others have.
--- ARGV: 1 = it has; then names that it had before. Those are dead, and so are all
--- others on its lease: a replica that was behind may have some again.
+-- The names that it had before are dead, and so are all others on its lease: a
+-- replica that was behind may have some again.
 -- Answers ok, 1 = nodes may still be coming back, the highest logged number that
 -- anybody knew before the loss, the number of graves.
 local refusal = admit()
@@ -14,13 +14,16 @@ local function bury(old)
   redis.call('SET', tag .. ':dead:' .. old, '', 'PX', dead_kept)
   redis.call('SADD', tag .. ':graves', old)
 end
-if ARGV[4] == '1' then
+if done == '1' then
   redis.call('SREM', tag .. ':restating', me)
   local lease = string.match(me, '^[^.]*%.')
   for _, node in ipairs(redis.call('SMEMBERS', tag .. ':nodes')) do
     if node ~= me and string.sub(node, 1, #lease) == lease then bury(node) end
   end
-  for i = 5, #ARGV do bury(ARGV[i]) end
+  while at <= #ARGV do
+    take(old)
+    bury(old_name)
+  end
 end
 speak()
 return {'ok', settling() and '1' or '0', redis.call('HGET', tag .. ':p', 'known') or '0',

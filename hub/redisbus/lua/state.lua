@@ -1,8 +1,4 @@
 -- Says what the node has on channels, and what has changed.
--- ARGV: how many channels, 1 = nothing comes, something only goes; then for each
--- channel: app, channel, flags, the node's subscribers, the most that all nodes
--- may have or 0, how many moves; then for each move: + or -, user, user info, most
--- users or 0.
 -- Flags: c = the subscribers are told how many they are; the answer has r = the
 -- roster, s = the sum of it, x = the cached event.
 -- Answers ok, 1 = nodes are coming back, the epoch, and for each channel an array
@@ -12,21 +8,20 @@
 -- and user info of each.
 local refusal = admit()
 if refusal then return refusal end
-if ARGV[5] == '1' then writable() end
-local reply, at = {'ok', settling() and '1' or '0', epoch}, 6
-for _ = 1, tonumber(ARGV[4]) do
-  local app, channel, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local n, most, moves = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+if only_goes == '1' then writable() end
+local reply = {'ok', settling() and '1' or '0', epoch}
+for _ = 1, tonumber(channels) do
+  take(state)
+  local n, most = tonumber(subscribers), tonumber(most_subscribers)
   local topic, full = app .. ':' .. channel, {}
-  at = at + 6
-  for i = 0, moves - 1 do
-    if ARGV[at] == '-' then
-      exit(me, app, channel, ARGV[at + 1])
-    elseif not enter(me, app, channel, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])) then
+  for i = 0, tonumber(moves) - 1 do
+    take(move)
+    if sign == '-' then
+      exit(me, app, channel, user)
+    elseif not enter(me, app, channel, user, info, tonumber(most_users)) then
       full[#full + 1] = i
       n = math.max(n - 1, 0)
     end
-    at = at + 4
   end
   local doubt = false
   if most > 0 then
