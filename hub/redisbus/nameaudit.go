@@ -15,14 +15,17 @@ import (
 // noteLoss says that Redis may have lost something.
 func (p *pulse) noteLoss() { p.lossAt.Store(p.bus.sinceStart(time.Now())) }
 
-// auditIfDue begins an audit when the last one is long ago, and again and again for
-// as long as somebody may have come back to a Redis that has lost something.
+// lossIsRecent says whether somebody may still be coming back after a loss.
+func (p *pulse) lossIsRecent() bool {
+	at := p.lossAt.Load()
+	return at != 0 && p.bus.sinceStart(time.Now())-at < lossAudited.Microseconds()
+}
+
+// auditIfDue begins an audit when the last one is long ago, or Redis has lost something.
+// Whoever sweeps calls it, so that not all nodes do so at once.
 func (p *pulse) auditIfDue(ctx context.Context) {
-	pause := auditInterval
-	if at := p.lossAt.Load(); at != 0 && p.bus.sinceStart(time.Now())-at < lossAudited.Microseconds() {
-		pause = 0
-	}
-	if time.Since(p.audited) < pause || !p.auditing.CompareAndSwap(false, true) {
+	due := time.Since(p.audited) >= auditInterval || p.lossIsRecent()
+	if !due || !p.auditing.CompareAndSwap(false, true) {
 		return
 	}
 	p.audited = time.Now()
@@ -32,35 +35,38 @@ func (p *pulse) auditIfDue(ctx context.Context) {
 	})
 }
 
-// audit buries the names that hang on no lease now, and did not a lease ago: a node
-// that has just come has its lease by then.
+// audit buries the names that hang on no lease, and did not a lease ago: a node that
+// has just come has its lease by then. It goes on for as long as a loss is recent.
 func (p *pulse) audit(ctx context.Context) {
-	before, err := p.strays(ctx)
-	if err != nil || len(before) == 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(lease):
-	}
-	now, err := p.strays(ctx)
-	if err != nil {
-		return
-	}
-	for name, at := range now {
-		if _, still := before[name]; !still {
-			continue
+	before := p.strays(ctx)
+	for len(before) > 0 || p.lossIsRecent() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lease):
 		}
-		u := p.bus.undertaker
-		_, _ = answerOf(p.bus.eval(ctx, p.bus.reads, at, "", buryCall{name})) // the next audit sees what is left
-		u.clear(ctx, at)
+		now := p.strays(ctx)
+		for name, at := range now {
+			if _, still := before[name]; still {
+				u := p.bus.undertaker
+				_, _ = answerOf(p.bus.eval(ctx, p.bus.reads, at, "", buryCall{name})) // the next look sees what is left
+				u.clear(ctx, at)
+			}
+		}
+		before = now
 	}
 }
 
-// strays returns the names that hang on no lease, with their partitions. The names are
-// read first: who has one by then had a lease before.
-func (p *pulse) strays(ctx context.Context) (map[string]int, error) {
+// strays returns the names that hang on no lease, with their partitions; none if Redis
+// does not tell. The names are read first: who has one by then had a lease before. One
+// pulse of a node looks at a time, for the sake of the connections.
+func (p *pulse) strays(ctx context.Context) map[string]int {
+	select {
+	case p.bus.undertaker.looks <- struct{}{}:
+		defer func() { <-p.bus.undertaker.looks }()
+	case <-ctx.Done():
+		return nil
+	}
 	reads := p.bus.reads
 	pipe := reads.Pipeline()
 	names := map[int]*redis.StringSliceCmd{}
@@ -70,11 +76,11 @@ func (p *pulse) strays(ctx context.Context) (map[string]int, error) {
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
+		return nil
 	}
 	leases, err := reads.ZRange(ctx, p.bus.keys.leases(p.home), 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	alive := make(map[string]bool, len(leases))
 	for _, name := range leases {
@@ -88,5 +94,5 @@ func (p *pulse) strays(ctx context.Context) (map[string]int, error) {
 			}
 		}
 	}
-	return strays, nil
+	return strays
 }

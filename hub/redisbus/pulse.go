@@ -39,6 +39,7 @@ type pulse struct {
 
 func newPulse(b *Bus, group int) *pulse {
 	p := &pulse{bus: b, group: group, home: b.keys.home(group), wake: make(chan struct{}, 1)}
+	p.audited = time.Now() // a node that has just come has nothing to find
 	p.begin()
 	return p
 }
@@ -148,6 +149,7 @@ func (p *pulse) learn(ctx context.Context, reply []any) {
 type undertaker struct {
 	bus      *Bus
 	turns    chan struct{} // holds a token for each partition that is cleared
+	looks    chan struct{} // holds one while names are looked at
 	clearing [partitions]atomic.Bool
 }
 
@@ -155,7 +157,7 @@ type undertaker struct {
 const clearAtOnce = 4
 
 func newUndertaker(b *Bus) *undertaker {
-	return &undertaker{bus: b, turns: make(chan struct{}, clearAtOnce)}
+	return &undertaker{bus: b, turns: make(chan struct{}, clearAtOnce), looks: make(chan struct{}, 1)}
 }
 
 // bury declares a node dead in all partitions that hang on its lease. When it has

@@ -100,9 +100,9 @@ const (
 	sweepPause = 900 * time.Millisecond
 	settleStep = 1500 * time.Millisecond
 	// auditInterval is between two looks for names that hang on no lease, and
-	// lossAudited for how long after a loss there is no pause.
+	// lossAudited for how long after a loss they follow each other.
 	auditInterval = 30 * time.Second
-	lossAudited   = settling + lease
+	lossAudited   = settling + 3*lease
 	// buryAgain is when another node takes on to bury whom nobody has buried yet.
 	buryAgain = 3 * time.Second
 	// deadKept is for how long a name or a lease is known to be dead.

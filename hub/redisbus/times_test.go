@@ -32,7 +32,7 @@ func TestTimes(t *testing.T) {
 		"slots that have moved are found before a lease is over":   routePause < beatInterval && clusterReload <= lease,
 		"there is a sweep for each beat":                           sweepPause <= beatInterval-beatJitter,
 		"settling stands a beat that is late":                      beatInterval+beatJitter < settleStep && settleStep < 2*beatInterval,
-		"who comes back late from a loss is looked for":            lossAudited >= settling+lease,
+		"who comes back late from a loss is looked for":            lossAudited >= settling+2*lease,
 		"who buries has time for it":                               commandTimeout+beatInterval/2 < buryAgain && buryAgain < lease,
 		"who is dead is known to be until everybody has asked":     lease+settling+patience < deadKept,
 		"durations are in order":                                   time.Duration(0) < housekeepingInterval,

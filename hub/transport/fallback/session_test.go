@@ -433,6 +433,8 @@ func TestBudgetUsedByOthers(t *testing.T) {
 		if own := budget.Used() - bytes; own > bytes {
 			t.Errorf("%d bytes were queued for it", own)
 		}
+		time.Sleep(time.Minute) // longer than the grace and than a write may take
+		s.close()
 	})
 }
 
