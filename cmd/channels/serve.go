@@ -173,7 +173,7 @@ func listen(ctx context.Context, s Settings, front *server.Server, certificate *
 func listenProblem(setting, address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: %s: another program listens there: end it, or choose another port (0 = any that is free)", setting, address)
+		return fmt.Errorf("%s: %s: the port is in use: end the program that listens there, or choose another port (0 = any that is free)", setting, address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%s: %s: this machine does not have that address; 0.0.0.0 stands for all that it has", setting, address)
 	case errors.Is(err, syscall.EACCES):

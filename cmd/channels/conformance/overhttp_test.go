@@ -12,12 +12,13 @@ import (
 )
 
 // ofTheProtocol are the tests of what holds whatever carries a connection: those that
-// use [dial], and nothing of WebSockets.
+// use [dial], and nothing of WebSockets. TestClientEventRate is none: there is no burst
+// of messages that are a request each.
 var ofTheProtocol = []string{
 	"TestAcceptedHandshake", "TestOrigin", "TestRefusedKeys",
 	"TestSubscribeDataAsString", "TestPublishedDataIsUntouched", "TestPublishedObject", "TestLimitsThatPass",
 	"TestAnswers", "TestChannelKinds", "TestPresenceRoster", "TestPresenceLimit", "TestCache", "TestOrderOfOneChannel",
-	"TestClientEvent", "TestClientEventRaw", "TestClientEventsOff", "TestClientEventRate", "TestClientEventTooLarge",
+	"TestClientEvent", "TestClientEventRaw", "TestClientEventsOff", "TestClientEventTooLarge",
 	"TestSubscriptionCount", "TestConnectionLimit", "TestSubscriptionsBeyondTheLimit",
 	"TestBadSignature", "TestBadMember", "TestInvalidChannelName", "TestInvalidChannelNameText",
 	"TestGoSDKTrigger", "TestGoSDKTriggerWithParams", "TestGoSDKTriggerBatch", "TestGoSDKChannels",

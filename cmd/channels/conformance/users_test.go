@@ -72,9 +72,9 @@ func TestQuota(t *testing.T) {
 func TestNotAuthorizedInTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, "CHANNELS_APP_AUTHORIZED_CONNECTIONS=true", "CHANNELS_APP_AUTHORIZED_TIMEOUT=1s")
+	opened := time.Now()
 	idle, active := connect(t, s), connect(t, s)
 	active.subscribePrivate("private-x")
-	opened := time.Now()
 	idle.expectErrorCode(4009, "Connection not authorized within timeout")
 	idle.expectClose(4009, "Connection not authorized within timeout")
 	if took := time.Since(opened); took < 500*time.Millisecond {
