@@ -65,7 +65,7 @@ type enterCall struct {
 	lost          bool
 	epoch         uint64
 	known         uint64 // the highest number
-	logged, heard uint64 // the highest in the log: of those published, and of those that came
+	logged, heard uint64 // the highest of an event in the log: of those published, and of those that came
 }
 
 func (enterCall) script(s *scripts) *script { return &s.enter }

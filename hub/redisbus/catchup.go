@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -21,7 +20,7 @@ type missed struct {
 	arrivals []arrival
 	whole    bool   // the log goes back to the mark
 	logged   uint64 // the last number in the log, also if the log has forgotten it
-	known    uint64 // the highest that a node knew to have been logged before the last loss
+	known    uint64 // the highest of an event that a node knew to have been logged before the last loss
 	epoch    uint64
 }
 
@@ -57,11 +56,16 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 	if !m.whole {
 		in.missedTooMuch(mark)
 	}
-	if m.epoch == in.epoch && m.logged >= in.received {
-		in.gap.open, in.gap.closed = false, time.Now()
-	}
+	in.gap.end(m.epoch, m.logged >= in.received)
 	in.epoch = m.epoch
 	in.replay(m.arrivals)
+}
+
+// noteEpoch notes which data Redis has.
+func (in *incoming) noteEpoch(epoch uint64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.epoch = epoch
 }
 
 // expectLoss is told that Redis has lost something. Whether that is something that
@@ -80,7 +84,7 @@ func (in *incoming) expectLoss() {
 }
 
 // judge is told, once all nodes have said what they knew before a loss, the highest
-// number that any of them knew to have been logged. What was logged after the
+// number of an event that any of them knew to have been logged. What was logged after the
 // node's connection had broken, and is forgotten, cannot be read any more.
 func (in *incoming) judge(known uint64) {
 	in.mu.Lock()
@@ -88,7 +92,8 @@ func (in *incoming) judge(known uint64) {
 	if in.judging && known > in.judged+uint64(sameTime.Microseconds()) {
 		in.missedTooMuch(in.judged)
 	}
-	in.judging, in.gap.open = false, in.line == nil
+	in.judging = false
+	in.gap.settle(in.epoch, in.line != nil)
 }
 
 // replay gives what was missed, and then what was kept, to the topics. What was
@@ -96,7 +101,7 @@ func (in *incoming) judge(known uint64) {
 func (in *incoming) replay(arrivals []arrival) {
 	refilled := uint64(0)
 	for i, a := range append(arrivals, in.ahead...) {
-		in.received = max(in.received, a.seq)
+		in.note(a.seq, a.body)
 		t, logged := in.topics[a.channel], i < len(arrivals)
 		if t == nil || a.seq <= t.last || logged && (!t.old || a.seq <= t.floor) {
 			continue
@@ -145,7 +150,7 @@ func (b *Bus) readLog(ctx context.Context, partition int, mark, came uint64) (mi
 			return missed{}, err
 		}
 		missing := func(number uint64) bool {
-			return number > from && (number != m.known || number > came)
+			return number > from && (number > m.known || number > came)
 		}
 		for i, entry := range page {
 			previous, a, err := b.arrivalOf(partition, entry)

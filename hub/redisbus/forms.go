@@ -65,8 +65,8 @@ var forms = map[string]form{
 		"lost",        // 1 = it comes because Redis has lost something
 		"known_epoch", // of the data that it knows
 		"known",       // the highest number that it knows
-		"published",   // the highest that it has published and that was logged
-		"heard",       // the highest that has come to it before its connection broke
+		"published",   // the highest of an event that it has published and that was logged
+		"heard",       // the highest of an event that has come to it before its connection broke
 		"settle_us",   // for how long departures are held back at least after a loss
 	}},
 	"settle": {

@@ -29,8 +29,9 @@ type incoming struct {
 	// what came before a canary has a number no higher than the canary's time.
 	mark     uint64 // from where on the log is read after a break
 	received uint64 // the highest number that came
+	events   uint64 // and of those of events
 	gap      gap    // the last break
-	epoch    uint64 // of the data, when the log was read
+	epoch    uint64 // of the data, as far as it is known
 
 	ready   bool // nothing is missing; until then what comes is kept
 	pending int  // confirmations that it waits for
@@ -44,18 +45,6 @@ type incoming struct {
 	judging bool   // Redis has forgotten something, perhaps something that has not come
 	judged  uint64 // what was logged up to here has come
 }
-
-// gap is a time without a connection.
-type gap struct {
-	from     uint64 // until then what was published came
-	received uint64 // the highest number of that
-	open     bool   // it is not known whether what came later was read from the log
-	closed   time.Time
-}
-
-// recent says whether it may have begun when Redis lost something of which the node
-// hears only now.
-func (g *gap) recent() bool { return g.open || time.Since(g.closed) < lease }
 
 // arrival is a message that came.
 type arrival struct {
@@ -179,9 +168,7 @@ func (in *incoming) detach(l *line) {
 	in.line = nil
 	if in.ready {
 		in.mark = max(in.mark, in.received, behind(l.clock.Load()))
-		if !in.gap.open {
-			in.gap = gap{from: max(in.received, l.workedUntil()), received: in.received, open: true}
-		}
+		in.gap.begin(max(in.received, l.workedUntil()), in.events, in.epoch, in.judging)
 	}
 	in.ready, in.pending, in.ahead, in.bytes = false, 0, nil, 0
 	for channel, t := range in.topics {
@@ -283,8 +270,16 @@ func (in *incoming) take(t *topic, seq uint64, body string) error {
 		}
 		return nil
 	}
-	in.received = max(in.received, seq)
+	in.note(seq, body)
 	return in.deliver(t, seq, body)
+}
+
+// note notes the number of what came. The lock is held.
+func (in *incoming) note(seq uint64, body string) {
+	in.received = max(in.received, seq)
+	if isEvent(body) {
+		in.events = max(in.events, seq)
+	}
 }
 
 // deliver gives a message to its topic. One of a kind that a newer version sends
@@ -321,15 +316,16 @@ func (in *incoming) hand(t *topic, news []hub.Message) {
 	}
 }
 
-// highest is the highest number that came, and the highest that had come before the
-// last break, if that may have been the one at which Redis has lost something.
-func (in *incoming) highest() (received, before uint64) {
+// highest is the highest number that came, and the highest of an event that had come
+// before the last break, if that may have been the one at which Redis has lost
+// something. Other messages that are lost are made up for: rosters are compared.
+func (in *incoming) highest() (received, event uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.gap.recent() {
-		return in.received, in.gap.received
+		return in.received, in.gap.events
 	}
-	return in.received, in.received
+	return in.received, in.events
 }
 
 // listensTo says whether a topic is followed, or was until lately.

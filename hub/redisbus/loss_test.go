@@ -166,16 +166,50 @@ func TestCutOffBeforeRedisIsLost(t *testing.T) {
 }
 
 // TestRestartLosesNothing: sockets stay when Redis is started empty, although much
-// was published up to then.
+// was published up to then; also when connections had ended before, and what they missed
+// was read.
 func TestRestartLosesNothing(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	a, b := open(t, s.url()), open(t, s.url())
-	var all []chan string
-	for i := range 20 {
-		all = append(all, listen(t, []*redisbus.Bus{a, b}[i%2], hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i)}))
+	for name, before := range map[string]func(*server){
+		"connections that have held": func(*server) {},
+		"connections that had ended": func(s *server) {
+			s.cli("client", "kill", "type", "pubsub")
+			time.Sleep(time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			nodes := []*redisbus.Bus{open(t, s.url()), open(t, s.url())}
+			var all []chan string
+			for i := range 20 {
+				all = append(all, listen(t, nodes[i%2], hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i)}))
+			}
+			before(s)
+			time.Sleep(1500 * time.Millisecond) // for a canary
+			stop := publishWithoutEnd(nodes, 20)
+			time.Sleep(time.Second)
+			s.kill()
+			s.start()
+			within(t, "publishes are taken again", func() bool {
+				return publish(nodeOf(nodes[0]), hub.Topic{App: "1", Channel: "c-0"}, "after") == nil
+			})
+			time.Sleep(10 * time.Second) // until all have come back
+			stop()
+			if got := nodes[0].Stats().Lost + nodes[1].Stats().Lost; got != 0 {
+				t.Errorf("told lost in %d partitions", got)
+			}
+			for i, heard := range all {
+				if got := heardWithin(heard, 10*time.Millisecond); !slices.Contains(got, "n") {
+					t.Errorf("channel %d heard nothing", i)
+				}
+			}
+		})
 	}
-	time.Sleep(1500 * time.Millisecond) // for a canary
+}
+
+// publishWithoutEnd publishes on so many channels until the function that it returns is
+// called.
+func publishWithoutEnd(nodes []*redisbus.Bus, channels int) (end func()) {
 	stop := make(chan struct{})
 	var publishers sync.WaitGroup
 	for w := range 4 {
@@ -185,27 +219,14 @@ func TestRestartLosesNothing(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_ = publish(nodeOf([]*redisbus.Bus{a, b}[i%2]), hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i%20)}, "n")
+					_ = publish(nodeOf(nodes[i%2]), hub.Topic{App: "1", Channel: fmt.Sprintf("c-%d", i%channels)}, "n")
 				}
 			}
 		})
 	}
-	time.Sleep(time.Second)
-	s.kill()
-	s.start()
-	within(t, "publishes are taken again", func() bool {
-		return publish(nodeOf(a), hub.Topic{App: "1", Channel: "c-0"}, "after") == nil
-	})
-	time.Sleep(10 * time.Second) // until all have come back
-	close(stop)
-	publishers.Wait()
-	if got := a.Stats().Lost + b.Stats().Lost; got != 0 {
-		t.Errorf("told lost in %d partitions", got)
-	}
-	for i, heard := range all {
-		if got := heardWithin(heard, 10*time.Millisecond); !slices.Contains(got, "n") {
-			t.Errorf("channel %d heard nothing", i)
-		}
+	return func() {
+		close(stop)
+		publishers.Wait()
 	}
 }
 

@@ -23,6 +23,10 @@ const (
 	// it has.
 	settling = lease + time.Second
 
+	// lossHeard is for how long after a break a node may not have heard yet that Redis
+	// has lost something in it.
+	lossHeard = 2 * lease
+
 	// toldTwice is for how long what tells of a loss may tell of the same one again:
 	// the server's id and the lease are looked at each second.
 	toldTwice = 2*beatInterval + beatInterval/2

@@ -21,6 +21,7 @@ func TestTimes(t *testing.T) {
 		"a new master's clock is within what is read twice":        clockMargin < lease,
 		"a quota is decided before a client gives up":              fullAfter+poolTimeout+commandTimeout < patience/2,
 		"a loss is told twice within two beats":                    2*(beatInterval+beatJitter) < toldTwice && toldTwice < lease,
+		"a loss is heard of before its gap is forgotten":           lease+patience/2 <= lossHeard && settling < lossHeard,
 		"redis is tried often before it is given up":               10*openPause < openPatience,
 		"a topic that waits is told before its join gives up":      2*lateTopic+commandTimeout < patience,
 		"a subscriber is answered in time without a roster":        commandTimeout+rosterPatience+ownPatience+housekeepingInterval < patience,

@@ -67,6 +67,20 @@ func cutString(s string) (value, rest string, err error) {
 	return rest[:n], rest[n:], nil
 }
 
+// isEvent says whether a body is one or more events, which nothing makes up for when
+// they are lost.
+func isEvent(body string) bool {
+	if body == "" {
+		return false
+	}
+	switch kind(body[0]) {
+	case eventKind, bundleKind, terminateKind:
+		return true
+	case enteredKind, leftKind, countKind, sumKind, unknownKind:
+	}
+	return false
+}
+
 // cutSeq takes the sequence number off what was published.
 func cutSeq(payload string) (seq uint64, body string, err error) {
 	if len(payload) < seqDigits {

@@ -5,8 +5,8 @@
 --                   log; all, until when everything is logged; epoch, which data
 --                   this is (new after every loss); lost, the epoch after which
 --                   something was lost; settle, for how many µs departures are
---                   still held back at least, as of settled; known, the highest logged number that a node
---                   knew after that; bytes, all that was ever logged; oldest, the
+--                   still held back at least, as of settled; known, the highest number of a logged event
+--                   that a node knew after that; bytes, all that was ever logged; oldest, the
 --                   same when the oldest entry was
 --   :nodes          set: the nodes that live, each by a name for this partition
 --   :restating      set: those that are still saying what they have, after a loss
