@@ -65,13 +65,13 @@ type enterCall struct {
 	lost          bool
 	epoch         uint64
 	known         uint64 // the highest number
-	logged, heard uint64 // the highest of an event in the log: of those published, and of those that came
+	logged, heard logged // the last event in a log: of those published, and of those that came
 }
 
 func (enterCall) script(s *scripts) *script { return &s.enter }
 
 func (c enterCall) args() []any {
-	return []any{flag(c.comes), c.old, flag(c.lost), c.epoch, c.known, c.logged, c.heard, settling.Microseconds()}
+	return []any{flag(c.comes), c.old, flag(c.lost), c.epoch, c.known, c.logged.seq, c.logged.app, c.heard.seq, c.heard.app, settling.Microseconds()}
 }
 
 // settleCall is lua/settle.lua.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,11 +17,11 @@ const catchUpPage = 500
 
 var errBehind = errors.New("too much has come before what was missed")
 
-// missed is what a partition's log has after a mark.
+// missed is what a partition's logs have after a mark.
 type missed struct {
 	arrivals []arrival
-	whole    bool   // the log goes back to the mark
-	logged   uint64 // the last number in the log, also if the log has forgotten it
+	whole    bool   // the logs go back to the mark
+	logged   uint64 // the last number in a log, also if the log has forgotten it
 	known    uint64 // the highest of an event that a node knew to have been logged before the last loss
 	epoch    uint64
 }
@@ -38,9 +40,9 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 		return
 	}
 	in.mu.Lock()
-	mark, came := in.mark, in.gap.from+uint64(sameTime.Microseconds())
+	mark, came, apps := in.mark, in.gap.from+uint64(sameTime.Microseconds()), in.apps()
 	in.mu.Unlock()
-	m, err := in.bus.readLog(ctx, in.index, mark, came)
+	m, err := in.bus.readLogs(ctx, in.index, apps, mark, came)
 	if err != nil {
 		if ctx.Err() == nil {
 			in.bus.log.Warn("cannot read what was missed", "partition", in.index, "error", err)
@@ -57,15 +59,7 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 		in.missedTooMuch(mark)
 	}
 	in.gap.end(m.epoch, m.logged >= in.received)
-	in.epoch = m.epoch
 	in.replay(m.arrivals)
-}
-
-// noteEpoch notes which data Redis has.
-func (in *incoming) noteEpoch(epoch uint64) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.epoch = epoch
 }
 
 // expectLoss is told that Redis has lost something. Whether that is something that
@@ -93,7 +87,9 @@ func (in *incoming) judge(known uint64) {
 		in.missedTooMuch(in.judged)
 	}
 	in.judging = false
-	in.gap.settle(in.epoch, in.line != nil)
+	if in.line != nil {
+		in.gap.settle()
+	}
 }
 
 // replay gives what was missed, and then what was kept, to the topics. What was
@@ -101,12 +97,15 @@ func (in *incoming) judge(known uint64) {
 func (in *incoming) replay(arrivals []arrival) {
 	refilled := uint64(0)
 	for i, a := range append(arrivals, in.ahead...) {
-		in.note(a.seq, a.body)
-		t, logged := in.topics[a.channel], i < len(arrivals)
-		if t == nil || a.seq <= t.last || logged && (!t.old || a.seq <= t.floor) {
+		t, read := in.topics[a.channel], i < len(arrivals)
+		if t == nil {
 			continue
 		}
-		if logged {
+		in.note(t, a.seq, a.body)
+		if a.seq <= t.last || read && (!t.old || a.seq <= t.floor) {
+			continue
+		}
+		if read {
 			refilled++
 		}
 		if err := in.deliver(t, a.seq, a.body); err != nil {
@@ -137,55 +136,79 @@ func (in *incoming) missedTooMuch(after uint64) {
 	}
 }
 
-// readLog reads a partition's log from behind the mark. What a node knew to have
-// been logged before a loss has come if it was published at a time when the
+// apps are those that the partition's topics are of, as they stand in keys. The lock is
+// held.
+func (in *incoming) apps() []string {
+	found := make(map[string]bool)
+	for _, t := range in.topics {
+		found[appKey(t.name.App)] = true
+	}
+	return slices.Collect(maps.Keys(found))
+}
+
+// readLogs reads the apps' logs in a partition from behind the mark. What a node knew to
+// have been logged before a loss has come if it was published at a time when the
 // connection still worked.
-func (b *Bus) readLog(ctx context.Context, partition int, mark, came uint64) (missed, error) {
+func (b *Bus) readLogs(ctx context.Context, partition int, apps []string, mark, came uint64) (missed, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := missed{whole: true}
-	for from := mark; ; {
-		page, err := b.readPage(ctx, partition, from, &m)
-		if err != nil {
+	for _, app := range apps {
+		if err := b.readLog(ctx, partition, app, mark, &m); err != nil {
 			return missed{}, err
 		}
-		missing := func(number uint64) bool {
-			return number > from && (number > m.known || number > came)
+	}
+	m.whole = m.whole && (m.known <= mark || m.known <= came)
+	return m, nil
+}
+
+// readLog reads an app's log, page by page. Each page's first entry names the one before:
+// so nothing was trimmed in between.
+func (b *Bus) readLog(ctx context.Context, partition int, app string, from uint64, m *missed) error {
+	for {
+		page, last, err := b.readPage(ctx, partition, app, from, m)
+		if err != nil {
+			return err
 		}
 		for i, entry := range page {
 			previous, a, err := b.arrivalOf(partition, entry)
 			if err != nil {
-				return missed{}, err
+				return err
 			}
-			// Each page's first entry names the one before: nothing was trimmed in
-			// between.
-			if i == 0 && missing(previous) {
+			if i == 0 && previous > from {
 				m.whole = false
 			}
 			m.arrivals = append(m.arrivals, a)
 			from = a.seq
 		}
 		if len(page) < catchUpPage {
-			m.whole = m.whole && !missing(m.logged)
-			return m, nil
+			m.whole = m.whole && last <= from
+			return nil
 		}
 	}
 }
 
-// readPage reads a page of the log, and what else is known of the partition.
-func (b *Bus) readPage(ctx context.Context, partition int, from uint64, m *missed) ([]redis.XMessage, error) {
+// readPage reads a page of an app's log and the last number that the log had, and what
+// else is known of the partition.
+func (b *Bus) readPage(ctx context.Context, partition int, app string, from uint64, m *missed) ([]redis.XMessage, uint64, error) {
 	pipe := b.reads.Pipeline()
-	fields := pipe.HMGet(ctx, b.keys.partition(partition), "log", "known", "epoch")
-	page := pipe.XRangeN(ctx, b.keys.log(partition), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
+	fields := pipe.HMGet(ctx, b.keys.partition(partition), "known", "epoch", "gone")
+	log := pipe.HGet(ctx, b.keys.logs(partition), app)
+	page := pipe.XRangeN(ctx, b.keys.log(partition, app), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, err
+		return nil, 0, err
 	}
 	of := func(i int) uint64 {
 		word, _ := fields.Val()[i].(string)
 		return digitsOf(word)
 	}
-	m.logged, m.known, m.epoch = of(0), of(1), of(2)
-	return page.Val(), nil
+	word, _, logs := strings.Cut(log.Val(), " ")
+	last := digitsOf(word)
+	if !logs {
+		last = of(2) // it may be one of those that are gone
+	}
+	m.known, m.epoch, m.logged = of(0), of(1), max(m.logged, last)
+	return page.Val(), last, nil
 }
 
 // arrivalOf reads an entry of the log, and the number of the one before.

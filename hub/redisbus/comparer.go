@@ -36,8 +36,8 @@ func (c *comparer) compare(partition int) {
 	c.check(in, in.rosters()...)
 }
 
-// check compares rosters, in the background. Those that cannot be read, which may be
-// after another loss, are checked again.
+// check compares rosters, in the background. Those that cannot be read, or not yet, since
+// Redis has lost something again, are checked again.
 func (c *comparer) check(in *incoming, topics ...hub.Topic) {
 	if len(topics) == 0 {
 		return
@@ -115,7 +115,7 @@ func (c *comparer) replace(ctx context.Context, in *incoming, t hub.Topic) bool 
 	name, _ := c.bus.out[in.index].identity()
 	reply, err := answerOf(c.bus.eval(ctx, c.bus.reads, in.index, name, rosterCall{t}))
 	words, malformed := wordsOf(reply)
-	if outcomeOf(reply, err) != done || malformed != nil || len(words) < 2 || len(words)%2 != 0 {
+	if outcomeOf(reply, err) != done || malformed != nil || len(words) < 2 || len(words)%2 != 0 || words[1] == "0" {
 		in.unexpectRoster(known)
 		return false
 	}

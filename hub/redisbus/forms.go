@@ -60,14 +60,16 @@ var forms = map[string]form{
 		},
 	},
 	"enter": {once: []string{
-		"comes",       // 1 = it comes, 0 = it looks
-		"old",         // the name that it had before; "" = none
-		"lost",        // 1 = it comes because Redis has lost something
-		"known_epoch", // of the data that it knows
-		"known",       // the highest number that it knows
-		"published",   // the highest of an event that it has published and that was logged
-		"heard",       // the highest of an event that has come to it before its connection broke
-		"settle_us",   // for how long departures are held back at least after a loss
+		"comes",         // 1 = it comes, 0 = it looks
+		"old",           // the name that it had before; "" = none
+		"lost",          // 1 = it comes because Redis has lost something
+		"known_epoch",   // of the data that it knows
+		"known",         // the highest number that it knows
+		"published",     // the highest of an event that it has published and that was logged
+		"published_app", // whose event that was
+		"heard",         // the highest of an event that has come to it before its connection broke
+		"heard_app",     // whose event that was
+		"settle_us",     // for how long departures are held back at least after a loss
 	}},
 	"settle": {
 		once:  []string{"done"}, // 1 = the node has said all that it has

@@ -7,10 +7,23 @@ import "time"
 // lock guards it.
 type gap struct {
 	from   uint64 // until then what was published came
-	events uint64 // the highest number of an event of that
-	epoch  uint64 // of the data at that time
+	events logged // the last event of that
 	stage  stage
 	read   time.Time // when the log was read
+}
+
+// logged is an event that stands in the log of its app.
+type logged struct {
+	seq uint64 // 0 = none
+	app string // as it stands in keys
+}
+
+// later returns that of two events that came later.
+func (l logged) later(other logged) logged {
+	if other.seq > l.seq {
+		return other
+	}
+	return l
 }
 
 // stage is how far a gap has been made up for.
@@ -19,33 +32,29 @@ type stage uint8
 const (
 	closed   stage = iota // what came later was read from the same data
 	open                  // the log was not read yet
-	doubtful              // it was read, but from other data
+	doubtful              // it was read, but perhaps from other data
 )
 
 // begin notes that there is no connection, after one that had worked until then. What
 // came since a gap that is still in doubt may belong to other data, so that gap goes on.
-func (g *gap) begin(from, events, epoch uint64, judging bool) {
+func (g *gap) begin(from uint64, events logged, judging bool) {
 	if g.stage == closed || g.stage == doubtful && !judging && time.Since(g.read) >= lossHeard {
-		*g = gap{from: from, events: events, epoch: epoch}
+		*g = gap{from: from, events: events}
 	}
 	g.stage = open
 }
 
-// end notes that the log was read, and whether it holds all that came before.
+// end notes that the log was read, and whether it holds all that came before. An epoch
+// is when it began, and so data whose epoch began before the gap are the same.
 func (g *gap) end(epoch uint64, whole bool) {
 	g.stage, g.read = doubtful, time.Now()
-	if epoch == g.epoch && whole {
+	if epoch > 0 && epoch <= g.from && whole {
 		g.stage = closed
 	}
 }
 
-// settle notes that it is known what Redis has lost.
-func (g *gap) settle(epoch uint64, connected bool) {
-	g.epoch = epoch
-	if connected {
-		g.stage, g.read = closed, time.Time{}
-	}
-}
+// settle notes, while there is a connection, that it is known what Redis has lost.
+func (g *gap) settle() { g.stage, g.read = closed, time.Time{} }
 
 // recent says whether the gap may have begun when Redis lost something of which the
 // node hears only now.

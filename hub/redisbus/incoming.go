@@ -29,9 +29,8 @@ type incoming struct {
 	// what came before a canary has a number no higher than the canary's time.
 	mark     uint64 // from where on the log is read after a break
 	received uint64 // the highest number that came
-	events   uint64 // and of those of events
+	events   logged // the last event that came
 	gap      gap    // the last break
-	epoch    uint64 // of the data, as far as it is known
 
 	ready   bool // nothing is missing; until then what comes is kept
 	pending int  // confirmations that it waits for
@@ -168,7 +167,7 @@ func (in *incoming) detach(l *line) {
 	in.line = nil
 	if in.ready {
 		in.mark = max(in.mark, in.received, behind(l.clock.Load()))
-		in.gap.begin(max(in.received, l.workedUntil()), in.events, in.epoch, in.judging)
+		in.gap.begin(max(in.received, l.workedUntil()), in.events, in.judging)
 	}
 	in.ready, in.pending, in.ahead, in.bytes = false, 0, nil, 0
 	for channel, t := range in.topics {
@@ -270,15 +269,15 @@ func (in *incoming) take(t *topic, seq uint64, body string) error {
 		}
 		return nil
 	}
-	in.note(seq, body)
+	in.note(t, seq, body)
 	return in.deliver(t, seq, body)
 }
 
 // note notes the number of what came. The lock is held.
-func (in *incoming) note(seq uint64, body string) {
+func (in *incoming) note(t *topic, seq uint64, body string) {
 	in.received = max(in.received, seq)
 	if isEvent(body) {
-		in.events = max(in.events, seq)
+		in.events = in.events.later(logged{seq, appKey(t.name.App)})
 	}
 }
 
@@ -316,10 +315,9 @@ func (in *incoming) hand(t *topic, news []hub.Message) {
 	}
 }
 
-// highest is the highest number that came, and the highest of an event that had come
-// before the last break, if that may have been the one at which Redis has lost
-// something. Other messages that are lost are made up for: rosters are compared.
-func (in *incoming) highest() (received, event uint64) {
+// highest is the highest number that came, and the last event that had come before the
+// last break, if that may have been the one at which Redis has lost something. Other messages that are lost are made up for: rosters are compared.
+func (in *incoming) highest() (received uint64, event logged) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.gap.recent() {

@@ -16,7 +16,7 @@ const (
 	partitions = 256
 	// schema stands in every key, so that versions which understand them
 	// differently do not meet.
-	schema = "2"
+	schema = "3"
 	// slots is how many a Redis Cluster has.
 	slots = 16384
 )
@@ -108,7 +108,8 @@ func (k *keys) pubsubChannel(p int, topic string) string { return k.tags[p] + ":
 // canary is where a node's own signs of life are published.
 func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + line }
 
-func (k *keys) log(p int) string                     { return k.tags[p] + ":log" }
+func (k *keys) log(p int, app string) string         { return k.tags[p] + ":log:" + app }
+func (k *keys) logs(p int) string                    { return k.tags[p] + ":logs" }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }
 func (k *keys) nodes(p int) string                   { return k.tags[p] + ":nodes" }
 func (k *keys) leases(p int) string                  { return k.tags[p] + ":leases" }

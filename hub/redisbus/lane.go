@@ -179,11 +179,12 @@ func (o *outgoing) told(c *call, reply []any) error {
 
 func (o *outgoing) published(c *call, reply []any) error {
 	words, err := wordsOf(reply[1:])
-	if err != nil || len(words) < 3 {
+	if err != nil || len(words) < 4 {
 		return errMalformed
 	}
 	o.mu.Lock()
-	o.known, o.logged = max(o.known, digitsOf(words[0])), max(o.logged, digitsOf(words[1]))
+	o.known = max(o.known, digitsOf(words[0]))
+	o.logged = o.logged.later(logged{digitsOf(words[1]), words[2]})
 	o.mu.Unlock()
 	for _, p := range c.publishes {
 		p.done(nil)

@@ -78,7 +78,7 @@ func TestLogTrimmedWhileRead(t *testing.T) {
 	to := hub.Topic{App: "1", Channel: "c"}
 	heard := listen(t, b, to)
 	burst(t, a, to, "before", 10, 1000)
-	log := b.Tag(redisbus.PartitionOf(to)) + ":log"
+	log := b.Tag(redisbus.PartitionOf(to)) + ":log:1"
 	var pages atomic.Int64
 	var armed atomic.Bool
 	b.Delay(func(commands []redis.Cmder) {
@@ -172,6 +172,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	for name, before := range map[string]func(*server){
 		"connections that have held": func(*server) {},
 		"connections that had ended": func(s *server) {
+			time.Sleep(1500 * time.Millisecond) // until the nodes know what time it is at Redis
 			s.cli("client", "kill", "type", "pubsub")
 			time.Sleep(time.Second)
 		},
@@ -258,7 +259,7 @@ func TestLogBytes(t *testing.T) {
 	a := open(t, s.url()+fmt.Sprintf("?log_bytes=%d", bound))
 	to := hub.Topic{App: "1", Channel: "c"}
 	listen(t, a, to)
-	log := a.Tag(redisbus.PartitionOf(to)) + ":log"
+	log := a.Tag(redisbus.PartitionOf(to)) + ":log:1"
 	length := func() int {
 		var n int
 		_, _ = fmt.Sscan(s.cli("xlen", log), &n)

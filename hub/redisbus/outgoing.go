@@ -31,7 +31,7 @@ type outgoing struct {
 	olds     []string   // names that it had
 	epoch    uint64
 	known    uint64    // the highest number that Redis has answered
-	logged   uint64    // the highest of an event of this node in the log
+	logged   logged    // the last event of this node in a log
 	restates int       // topics still to be told after a loss
 	said     bool      // all was
 	lostAt   time.Time // when Redis had lost something last, and was come to anew

@@ -150,11 +150,8 @@ func (o *outgoing) refusedVisit(v *visit, reply []any) {
 // welcomed goes on with what waits, after all that the node holds, if Redis may
 // have forgotten that.
 func (o *outgoing) welcomed(v *visit, asked enterCall, reply []any) {
-	in := o.bus.in[o.index]
-	word, _ := reply[2].(string)
-	in.noteEpoch(digitsOf(word))
 	if asked.lost {
-		in.expectLoss()
+		o.bus.in[o.index].expectLoss()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -164,6 +161,7 @@ func (o *outgoing) welcomed(v *visit, asked enterCall, reply []any) {
 	if asked.comes {
 		o.asks = nil
 		o.entered = !o.lost && !o.fenced // else something has happened again
+		word, _ := reply[2].(string)
 		o.epoch = digitsOf(word)
 		o.restate()
 		if asked.lost {

@@ -11,6 +11,12 @@ import (
 //go:embed lua/common.lua
 var commonLua string
 
+//go:embed lua/log.lua
+var logLua string
+
+//go:embed lua/send.lua
+var sendLua string
+
 //go:embed lua/members.lua
 var membersLua string
 
@@ -77,7 +83,7 @@ func newScripts(sharded bool) *scripts {
 	before := preamble(sharded)
 	made := func(name, own string) script {
 		form := forms[name]
-		source := strings.Join([]string{form.header(), before, commonLua, membersLua, form.expand(own)}, "\n")
+		source := strings.Join([]string{form.header(), before, commonLua, logLua, sendLua, membersLua, form.expand(own)}, "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}

@@ -208,7 +208,8 @@ func TestSlowRedisForgetsNoLeave(t *testing.T) {
 }
 
 // TestNobodyGoneWhileOthersComeBack: after Redis was started empty nobody who is
-// there is told gone, however long a node takes to say what it has.
+// there is told gone, however long a node takes to say what it has; also where another
+// node compares rosters meanwhile.
 func TestNobodyGoneWhileOthersComeBack(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -229,13 +230,17 @@ func TestNobodyGoneWhileOthersComeBack(t *testing.T) {
 	var slow atomic.Bool
 	slowly.Delay(func(commands []redis.Cmder) {
 		if slow.Load() {
-			time.Sleep(1200 * time.Millisecond)
+			time.Sleep(2500 * time.Millisecond)
 		}
 	})
 	slow.Store(true)
 	s.kill()
 	s.start()
-	time.Sleep(9 * time.Second) // longer than all have at least
+	room := hub.Topic{App: "1", Channel: "presence-0"}
+	for end := time.Now().Add(9 * time.Second); time.Now().Before(end); { // longer than all have at least
+		s.cli("publish", watching.Tag(redisbus.PartitionOf(room))+":t:1:presence-0", fmt.Sprintf("%016ds1", time.Now().UnixMicro()))
+		time.Sleep(200 * time.Millisecond)
+	}
 	slow.Store(false)
 	within(t, "all have come back", func() bool {
 		return watching.Stats().Settling == 0 && slowly.Stats().Settling == 0 && slowly.Stats().Restating == 0

@@ -1,16 +1,18 @@
 -- Every script has one key, the partition's tag. All keys that it touches start
 -- with the tag, and so live in the slot of that key:
 --
---   :p              hash: seq, the last sequence number; log, the last one in the
---                   log; all, until when everything is logged; epoch, which data
---                   this is (new after every loss); lost, the epoch after which
---                   something was lost; settle, for how many µs departures are
---                   still held back at least, as of settled; known, the highest number of a logged event
---                   that a node knew after that; bytes, all that was ever logged; oldest, the
---                   same when the oldest entry was
+--   :p              hash: seq, the last sequence number; all, until when everything
+--                   is logged; epoch, which data this is (new after every loss);
+--                   lost, the epoch after which something was lost; settle, for how
+--                   many µs departures are still held back at least, as of settled;
+--                   known, the highest number of a logged event that a node knew
+--                   after that; gone, the highest number in a log that was removed
 --   :nodes          set: the nodes that live, each by a name for this partition
 --   :restating      set: those that are still saying what they have, after a loss
---   :log            stream of the last messages, by sequence number
+--   :log:<app>      stream of an app's last messages, by sequence number
+--   :logs           hash: app -> "last bytes oldest" of its log: the last number in
+--                   it, the bytes of all that it ever had, and of all before its
+--                   oldest entry. Under a colon, the bytes of all logs
 --   :subs:<app>     hash: occupied channel -> subscribers
 --   :users:<app>    hash: presence channel -> distinct users
 --   :sums           hash: presence channel -> sum over its users, to compare
@@ -49,7 +51,7 @@
 --
 -- Arguments have their names from forms.go, which also says what take(…) takes: the
 -- next item of a list. Those of all scripts are me, the node; deadline, or 0;
--- log_bytes, how many a log may have. The name of the command that publishes is set
+-- log_bytes, how many the logs of a partition may have together. The name of the command that publishes is set
 -- before this, and so are log_age, settle_step, bury_again, sweep_pause and
 -- dead_kept, which times.go tells of.
 
@@ -57,17 +59,16 @@ local tag = KEYS[1]
 deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local seq, logged, log_all, epoch, settle, bytes, oldest
+local seq, log_all, epoch, settle, gone
 
 local function digits(n) return string.format('%.0f', n) end
 
 -- begin loads the partition. It returns why nothing is to be done, or nil.
 local function begin()
   if deadline > 0 and now > deadline then return {'late', digits(now)} end
-  local p = redis.call('HMGET', tag .. ':p', 'seq', 'log', 'all', 'epoch', 'settle', 'bytes', 'oldest')
-  seq, logged, epoch = tonumber(p[1] or 0), p[2] or '0', p[4] or '0'
-  log_all, settle = tonumber(p[3] or 0) > now, tonumber(p[5] or 0)
-  bytes, oldest = tonumber(p[6] or 0), tonumber(p[7] or 0)
+  local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone')
+  seq, log_all, epoch = tonumber(p[1] or 0), tonumber(p[2] or 0) > now, p[3] or '0'
+  settle, gone = tonumber(p[4] or 0), p[5] or '0'
 end
 
 -- progress counts the time for which departures are held back. Time in which nobody
@@ -90,37 +91,3 @@ end
 -- writable makes a script run that frees memory although Redis is full: only the
 -- first write of a script is refused, and this one never is.
 local function writable() redis.call('DEL', tag .. ':none') end
-
--- bound keeps the log from taking more bytes than it may.
-local function bound()
-  if bytes - oldest <= log_bytes then return end
-  redis.call('XTRIM', tag .. ':log', 'MAXLEN', '~', math.floor(redis.call('XLEN', tag .. ':log') * 7 / 8))
-  local first = redis.call('XRANGE', tag .. ':log', '-', '+', 'COUNT', 1)[1]
-  oldest = first and tonumber(string.match(first[2][2], '^%d+ (%d+) ')) or bytes
-  if bytes - oldest > log_bytes then
-    redis.call('DEL', tag .. ':log')
-    oldest = bytes
-  end
-end
-
--- send gives a message its number, the last of so many, and publishes it. Where
--- somebody listens, or would if its connection were up, it goes into the log too,
--- behind the number of the entry before it. When Redis may have forgotten who
--- would, everything does. The number is written before anything is published: a
--- Redis that refuses writes refuses the first, and then nobody has heard of what
--- was refused.
-local function send(app, channel, body, count)
-  seq = math.max(seq + 1, now) + (count or 1) - 1
-  local number, topic = digits(seq), app .. ':' .. channel
-  redis.call('HSET', tag .. ':p', 'seq', number)
-  local heard = redis.call(publish, tag .. ':t:' .. topic, number .. body)
-  if heard == 0 and not log_all and redis.call('HEXISTS', tag .. ':subs:' .. app, channel) == 0 then
-    return
-  end
-  local entry = logged .. ' ' .. digits(bytes) .. ' ' .. #topic .. ':' .. topic .. body
-  redis.call('XADD', tag .. ':log', 'MINID', '~', digits(now - log_age), number .. '-0', 'm', entry)
-  bytes = bytes + #entry + 64
-  bound()
-  redis.call('HSET', tag .. ':p', 'log', number, 'bytes', digits(bytes), 'oldest', digits(oldest))
-  logged = number
-end

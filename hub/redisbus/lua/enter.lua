@@ -25,16 +25,11 @@ if lost == '1' then
       'settle', settle_us, 'settled', digits(now), 'all', digits(now + log_age))
   end
   redis.call('SADD', tag .. ':restating', me)
-  -- What was logged and is forgotten shows as a gap in the log from now on.
-  for _, word in ipairs({published, heard}) do
-    local number = tonumber(word)
-    if number > tonumber(redis.call('HGET', p, 'known') or 0)
-      and #redis.call('XRANGE', tag .. ':log', word, word) == 0 then
-      redis.call('HSET', p, 'known', word)
-    end
-    if number > tonumber(logged) then
-      logged = word
-      redis.call('HSET', p, 'log', logged)
+  -- Who has not seen an event that was logged and is forgotten has missed it.
+  for number, app in pairs({[published] = published_app, [heard] = heard_app}) do
+    if tonumber(number) > tonumber(redis.call('HGET', p, 'known') or 0)
+      and #redis.call('XRANGE', tag .. ':log:' .. app, number, number) == 0 then
+      redis.call('HSET', p, 'known', number)
     end
   end
 end

@@ -1,16 +1,15 @@
 -- Publishes events.
--- Answers ok, the last sequence number, the last one of these events in the log or
--- 0, the epoch.
+-- Answers ok, the last sequence number, the last one of these events that was logged or
+-- 0, the app that it is of, the epoch.
 local refusal = admit()
 if refusal then return refusal end
-local kept = '0'
+local kept, kept_app = '0', ''
 for _ = 1, tonumber(events) do
   take(event)
   if cache_ms ~= '0' then
     redis.call('SET', tag .. ':x:' .. app .. ':' .. channel, string.sub(body, tonumber(frame_at) + 1), 'PX', cache_ms)
   end
-  local before = logged
-  send(app, channel, body, tonumber(count))
-  if logged ~= before then kept = logged end
+  local number = send(app, channel, body, tonumber(count))
+  if number then kept, kept_app = number, app end
 end
-return {'ok', digits(seq), kept, epoch}
+return {'ok', digits(seq), kept, kept_app, epoch}

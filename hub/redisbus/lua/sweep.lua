@@ -1,12 +1,14 @@
 -- Does what is due in a partition: one node does it, about once a second.
--- Answers ok, the number of graves, the bytes of the log, the number of its
--- oldest entry or 0.
+-- Answers ok, the number of graves, the bytes of the logs.
 local refusal = begin()
 if refusal then return refusal end
 writable()
 progress()
 speak()
-redis.call('XTRIM', tag .. ':log', 'MINID', '~', digits(now - log_age))
+-- As many logs as are swept in a second; all get their turn.
+for _, app in ipairs(redis.call('HRANDFIELD', tag .. ':logs', 16)) do
+  if app ~= ':' then sweep_log(app) end
+end
 for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
   redis.call('ZREM', tag .. ':due', topic)
   local app, channel = split(topic)
@@ -14,4 +16,4 @@ for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now)
   redis.call('HDEL', tag .. ':counted', topic)
   count(app, channel, total)
 end
-return {'ok', redis.call('SCARD', tag .. ':graves'), digits(bytes - oldest)}
+return {'ok', redis.call('SCARD', tag .. ':graves'), redis.call('HGET', tag .. ':logs', ':') or '0'}
