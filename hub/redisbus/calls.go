@@ -10,7 +10,10 @@ type request interface {
 }
 
 // publishCall is lua/publish.lua.
-type publishCall struct{ events []publication }
+type publishCall struct {
+	events     []publication
+	cacheBytes int // that an app's cached events may have in a partition
+}
 
 // publication is a message for a channel: one event, or several as a bundle.
 type publication struct {
@@ -24,8 +27,8 @@ type publication struct {
 func (publishCall) script(s *scripts) *script { return &s.publish }
 
 func (c publishCall) args() []any {
-	args := make([]any, 0, 1+6*len(c.events))
-	args = append(args, len(c.events))
+	args := make([]any, 0, 2+6*len(c.events))
+	args = append(args, len(c.events), c.cacheBytes)
 	for _, e := range c.events {
 		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.count, e.cacheMS, e.frameAt)
 	}

@@ -20,9 +20,9 @@ var errBehind = errors.New("too much has come before what was missed")
 // missed is what a partition's logs have after a mark.
 type missed struct {
 	arrivals []arrival
-	whole    bool   // the logs go back to the mark
-	logged   uint64 // the last number in a log, also if the log has forgotten it
-	known    uint64 // the highest of an event that a node knew to have been logged before the last loss
+	behind   map[string]bool // apps whose logs do not go back to the mark
+	logged   uint64          // the last number in a log, also if the log has forgotten it
+	known    uint64          // the highest of an event that a node knew to have been logged before the last loss
 	epoch    uint64
 }
 
@@ -40,9 +40,11 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 		return
 	}
 	in.mu.Lock()
+	// What a node knew to have been logged before a loss has come if it was published at a
+	// time when the connection still worked.
 	mark, came, apps := in.mark, in.gap.from+uint64(sameTime.Microseconds()), in.apps()
 	in.mu.Unlock()
-	m, err := in.bus.readLogs(ctx, in.index, apps, mark, came)
+	m, err := in.bus.readLogs(ctx, in.index, apps, mark)
 	if err != nil {
 		if ctx.Err() == nil {
 			in.bus.log.Warn("cannot read what was missed", "partition", in.index, "error", err)
@@ -55,8 +57,10 @@ func (in *incoming) catchUp(ctx context.Context, l *line) {
 	if in.line != l {
 		return
 	}
-	if !m.whole {
-		in.missedTooMuch(mark)
+	if m.known > max(mark, came) {
+		in.missedTooMuch(mark, nil)
+	} else if len(m.behind) > 0 {
+		in.missedTooMuch(mark, m.behind)
 	}
 	in.gap.end(m.epoch, m.logged >= in.received)
 	in.replay(m.arrivals)
@@ -84,7 +88,7 @@ func (in *incoming) judge(known uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.judging && known > in.judged+uint64(sameTime.Microseconds()) {
-		in.missedTooMuch(in.judged)
+		in.missedTooMuch(in.judged, nil)
 	}
 	in.judging = false
 	if in.line != nil {
@@ -123,14 +127,14 @@ func (in *incoming) replay(arrivals []arrival) {
 	}
 }
 
-// missedTooMuch tells the partition's receivers that something came after a place in
-// the order, and was missed. Who was not told of a channel before that has missed
-// nothing, and where there is nobody nothing is lost. The lock is held.
-func (in *incoming) missedTooMuch(after uint64) {
-	if s := in.bus.out[in.index].server.Load(); s.now() > 0 {
+// missedTooMuch tells the partition's receivers, or those of some apps, that something
+// came after a place in the order, and was missed. Who was not told of a channel before
+// that has missed nothing, and where there is nobody nothing is lost. The lock is held.
+func (in *incoming) missedTooMuch(after uint64, of map[string]bool) {
+	if s := in.bus.out[in.index].server.Load(); s.now() > 0 && of == nil {
 		in.gap.from, in.judged = s.now(), s.now() // nobody is told twice
 	}
-	if told := in.loseAll(after); told > 0 {
+	if told := in.loseAll(after, of); told > 0 {
 		in.bus.stats.lost.Add(1)
 		in.bus.lostLog.tell("messages were missed for good: sockets reconnect", "partition", in.index)
 	}
@@ -146,19 +150,16 @@ func (in *incoming) apps() []string {
 	return slices.Collect(maps.Keys(found))
 }
 
-// readLogs reads the apps' logs in a partition from behind the mark. What a node knew to
-// have been logged before a loss has come if it was published at a time when the
-// connection still worked.
-func (b *Bus) readLogs(ctx context.Context, partition int, apps []string, mark, came uint64) (missed, error) {
+// readLogs reads the apps' logs in a partition from behind the mark.
+func (b *Bus) readLogs(ctx context.Context, partition int, apps []string, mark uint64) (missed, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	m := missed{whole: true}
+	m := missed{behind: make(map[string]bool)}
 	for _, app := range apps {
 		if err := b.readLog(ctx, partition, app, mark, &m); err != nil {
 			return missed{}, err
 		}
 	}
-	m.whole = m.whole && (m.known <= mark || m.known <= came)
 	return m, nil
 }
 
@@ -176,13 +177,15 @@ func (b *Bus) readLog(ctx context.Context, partition int, app string, from uint6
 				return err
 			}
 			if i == 0 && previous > from {
-				m.whole = false
+				m.behind[app] = true
 			}
 			m.arrivals = append(m.arrivals, a)
 			from = a.seq
 		}
 		if len(page) < catchUpPage {
-			m.whole = m.whole && last <= from
+			if last > from {
+				m.behind[app] = true
+			}
 			return nil
 		}
 	}

@@ -30,7 +30,10 @@ var ofAll = []string{"me", "deadline", "log_bytes"}
 // args has the same order.
 var forms = map[string]form{
 	"publish": {
-		once: []string{"events"}, // how many
+		once: []string{
+			"events",      // how many
+			"cache_bytes", // how many an app's cached events may take in a partition
+		},
 		items: []item{{"event", []string{
 			"app", "channel",
 			"body",     // of one event, or of several as a bundle

@@ -12,7 +12,7 @@ import (
 func TestFormsAgree(t *testing.T) {
 	topic := hub.Topic{App: "1", Channel: "room"}
 	for name, calls := range map[string][]request{
-		"publish": {publishCall{}, publishCall{[]publication{{topic: topic}, {topic: topic}}}},
+		"publish": {publishCall{}, publishCall{events: []publication{{topic: topic}, {topic: topic}}}},
 		"state":   {stateCall{}},
 		"enter":   {enterCall{}},
 		"settle":  {settleCall{}, settleCall{olds: []string{"a", "b"}}},

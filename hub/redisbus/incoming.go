@@ -418,15 +418,16 @@ func (in *incoming) overdue(now time.Time) []waitingFollow {
 func (in *incoming) lose() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.loseAll(0)
+	in.loseAll(0, nil)
 }
 
 // loseAll tells those that had been told of their channel at a place in the order; 0
-// = all. It returns how many there were. The lock is held.
-func (in *incoming) loseAll(before uint64) int {
+// = all; and that are of some apps; nil = of any. It returns how many there were. The lock
+// is held.
+func (in *incoming) loseAll(before uint64, of map[string]bool) int {
 	told := 0
 	for _, t := range in.topics {
-		if before > 0 && t.floor > before {
+		if before > 0 && t.floor > before || of != nil && !of[appKey(t.name.App)] {
 			continue
 		}
 		if t.lose() {

@@ -213,7 +213,7 @@ func (o *outgoing) takePublishes(b *batch) {
 	for _, p := range taken {
 		b.bytes -= p.bytes()
 	}
-	b.calls = append(b.calls, &call{to: o, name: o.name, request: publishCall{bundled(taken)}, publishes: taken})
+	b.calls = append(b.calls, &call{to: o, name: o.name, request: publishCall{bundled(taken), o.bus.config.cacheBytes}, publishes: taken})
 }
 
 // takeTopics takes the topics that have waited longest. The rest of a large one

@@ -20,6 +20,9 @@ var sendLua string
 //go:embed lua/members.lua
 var membersLua string
 
+//go:embed lua/cache.lua
+var cacheLua string
+
 //go:embed lua/publish.lua
 var publishLua string
 
@@ -88,7 +91,7 @@ func newScripts(sharded bool) *scripts {
 		return script{source, hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		publish: made("publish", publishLua), state: made("state", stateLua), enter: made("enter", enterLua), settle: made("settle", settleLua),
+		publish: made("publish", cacheLua+publishLua), state: made("state", stateLua), enter: made("enter", enterLua), settle: made("settle", settleLua),
 		bury: made("bury", buryLua), clear: made("clear", clearLua), sweep: made("sweep", sweepLua), beat: made("beat", beatLua),
 		canary: made("canary", canaryLua), compare: made("compare", compareLua), roster: made("roster", rosterLua),
 	}

@@ -40,7 +40,9 @@ type Config struct {
 
 	tls      *tls.Config // nil = plain
 	prefix   string
-	logBytes int // of a partition's log
+	logBytes int // that the logs of a partition may have
+	// cacheBytes is how many an app's cached events may have in a partition.
+	cacheBytes int
 }
 
 // ParseURL reads an address:
@@ -51,8 +53,9 @@ type Config struct {
 //	unix:///path/to/redis.sock
 //
 // with rediss in place of redis for TLS, and after a question mark: prefix, which
-// starts every key (default "channels"); log_bytes, which each of the 256
-// partitions' logs may take in Redis (default 4 MiB); db, for a Unix socket; ca_file,
+// starts every key (default "channels"); log_bytes, which the logs of each of the 256
+// partitions may take in Redis (default 4 MiB); cache_bytes, which an app's cached events
+// may take in each (default 4 MiB); db, for a Unix socket; ca_file,
 // cert_file, key_file, server_name and skip_verify=true, for TLS;
 // sentinel_user and sentinel_password.
 func ParseURL(s string) (Config, error) {
@@ -158,8 +161,10 @@ func (c *Config) hosts(hosts []string, port string) error {
 }
 
 const (
-	defaultLogBytes = 4 << 20
-	minLogBytes     = 64 << 10
+	defaultLogBytes   = 4 << 20
+	defaultCacheBytes = 4 << 20
+	// minBytes is the least of both.
+	minBytes = 64 << 10
 )
 
 // prefixForm keeps braces and spaces out of keys.
@@ -167,7 +172,7 @@ var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
 // options reads what stands after the question mark.
 func (c *Config) options(secure bool, query url.Values) error {
-	c.prefix, c.logBytes = "channels", defaultLogBytes
+	c.prefix, c.logBytes, c.cacheBytes = "channels", defaultLogBytes, defaultCacheBytes
 	var files tlsFiles
 	for name := range query {
 		value := query.Get(name)
@@ -179,9 +184,9 @@ func (c *Config) options(secure bool, query url.Values) error {
 				err = errors.New("must be letters, digits and _.:- only")
 			}
 		case "log_bytes":
-			if c.logBytes, err = strconv.Atoi(value); err != nil || c.logBytes < minLogBytes {
-				err = fmt.Errorf("must be a number of bytes, %d or more", minLogBytes)
-			}
+			c.logBytes, err = bytesOf(value)
+		case "cache_bytes":
+			c.cacheBytes, err = bytesOf(value)
 		case "db":
 			err = c.database([]string{value})
 		case "sentinel_user":
@@ -194,7 +199,7 @@ func (c *Config) options(secure bool, query url.Values) error {
 				err = errors.New("is for TLS, with the scheme rediss")
 			}
 		default:
-			err = errors.New("is not known; known are prefix, log_bytes, db, ca_file, cert_file, key_file, server_name, skip_verify, sentinel_user and sentinel_password")
+			err = errors.New("is not known; known are prefix, log_bytes, cache_bytes, db, ca_file, cert_file, key_file, server_name, skip_verify, sentinel_user and sentinel_password")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -206,6 +211,15 @@ func (c *Config) options(secure bool, query url.Values) error {
 	var err error
 	c.tls, err = files.config()
 	return err
+}
+
+// bytesOf reads a bound.
+func bytesOf(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < minBytes {
+		return 0, fmt.Errorf("must be a number of bytes, %d or more", minBytes)
+	}
+	return n, nil
 }
 
 // tlsFiles are the settings of TLS as they are written.

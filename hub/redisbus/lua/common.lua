@@ -24,6 +24,8 @@
 --   :r:<node>       set: the topics on which a node has anything
 --   :x:<topic>      the cached event's frame; of a user's status channel: that the
 --                   user's connections were terminated
+--   :sizes:<app>    hash: channel -> bytes of its cached event; under a colon, of all
+--   :expiries:<app> sorted set: channel -> when its cached event expires
 --   :counted, :due  when subscribers were last told how many they are, and
 --                   when they are to be told again
 --   :graves         set: dead nodes whose remains are still to be removed

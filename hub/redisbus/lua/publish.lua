@@ -1,13 +1,14 @@
 -- Publishes events.
 -- Answers ok, the last sequence number, the last one of these events that was logged or
 -- 0, the app that it is of, the epoch.
+cache_bytes = tonumber(cache_bytes)
 local refusal = admit()
 if refusal then return refusal end
 local kept, kept_app = '0', ''
 for _ = 1, tonumber(events) do
   take(event)
   if cache_ms ~= '0' then
-    redis.call('SET', tag .. ':x:' .. app .. ':' .. channel, string.sub(body, tonumber(frame_at) + 1), 'PX', cache_ms)
+    cache(app, channel, string.sub(body, tonumber(frame_at) + 1), tonumber(cache_ms))
   end
   local number = send(app, channel, body, tonumber(count))
   if number then kept, kept_app = number, app end
