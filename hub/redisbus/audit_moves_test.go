@@ -23,18 +23,16 @@ type move func(*audit, *rand.Rand)
 
 // TestAudit does at random what clients and bad luck do: users join and leave
 // rooms on several nodes, nodes die and are replaced, connections are cut; with
-// -hard Redis stands still, is full, is slow, is away, or is started anew, with its
-// data or empty. Watchers on nodes that live check every announcement against a
+// -hard nodes stand still, and Redis does, is full, is slow, is away, or is started anew,
+// with its data or empty. Watchers on nodes that live check every announcement against a
 // model: which users are in a room is who has a socket on a node that is alive.
 func TestAudit(t *testing.T) {
 	s := newServer(t, "--appendonly", "yes", "--appendfsync", "always")
 	p := newProxy(t, s.host())
-	a := newAudit(t, []*server{s}, p.url()+"?prefix=audit")
-	a.proxy = p
-	a.run(map[string]move{
+	newAudit(t, []*server{s}, p, "?prefix=audit").run(map[string]move{
 		"redis stands still": (*audit).stopRedis, "redis is started empty": (*audit).restartEmpty,
 		"redis is started with its data": (*audit).restartWithData, "redis is full": (*audit).fillRedis,
-		"redis is slow": (*audit).slowDown, "redis is away": (*audit).cutOff,
+		"redis is slow": (*audit).slowDown, "redis is away": (*audit).cutOff, "a node stands still": (*audit).stopNode,
 	})
 }
 
@@ -42,7 +40,7 @@ func TestAudit(t *testing.T) {
 // over.
 func TestAuditCluster(t *testing.T) {
 	servers, url := newCluster(t, 3, 1)
-	newAudit(t, servers, url+"?prefix=audit").run(map[string]move{
+	newAudit(t, servers, nil, url+"?prefix=audit").run(map[string]move{
 		"a replica takes over": (*audit).failOver, "a master dies": (*audit).killMaster, "a slot moves": (*audit).moveSlot,
 	})
 }
@@ -50,7 +48,7 @@ func TestAuditCluster(t *testing.T) {
 // TestAuditSentinel does so with replicas that sentinels watch over.
 func TestAuditSentinel(t *testing.T) {
 	servers, sentinels, url := newSentinels(t)
-	newAudit(t, servers, url+"?prefix=audit").run(map[string]move{
+	newAudit(t, servers, nil, url+"?prefix=audit").run(map[string]move{
 		"the sentinels fail over": func(a *audit, _ *rand.Rand) { a.failOverSentinels(sentinels[0]) },
 		"the master dies":         func(a *audit, _ *rand.Rand) { a.killWatchedMaster() },
 	})
@@ -76,7 +74,7 @@ func (a *audit) run(hard map[string]move) {
 		stats := n.bus.Stats()
 		a.t.Logf("node %d: lost %d, fences %d, doubts %d, rosters %d, settling %d", i, stats.Lost, stats.Fences, stats.Doubts, stats.Rosters, stats.Settling)
 	}
-	a.t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed", a.joins, a.leaves, a.published, a.kills)
+	a.t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed, %d that stood still for too long", a.joins, a.leaves, a.published, a.kills, a.frozen)
 	if a.joins == 0 || a.leaves == 0 {
 		a.t.Error("nothing was done")
 	}
@@ -134,6 +132,16 @@ func (a *audit) slowDown(random *rand.Rand) {
 	a.proxy.delay.Store(0)
 }
 
+// stopNode has a node stand still for less than its lease: nobody notices.
+func (a *audit) stopNode(random *rand.Rand) {
+	a.mu.Lock()
+	n := a.nodes[random.IntN(len(a.nodes))]
+	a.mu.Unlock()
+	n.proxy.still.Lock()
+	between(random, 200, 2500)
+	n.proxy.still.Unlock()
+}
+
 // cutOff takes Redis away from all nodes.
 func (a *audit) cutOff(random *rand.Rand) {
 	a.proxy.cut()
@@ -173,6 +181,8 @@ func (a *audit) restartEmpty(random *rand.Rand) {
 func (a *audit) loses(do func()) {
 	a.working.Lock()
 	defer a.working.Unlock()
+	a.losing.Lock()
+	defer a.losing.Unlock()
 	time.Sleep(200 * time.Millisecond)
 	do()
 }

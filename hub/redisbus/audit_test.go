@@ -13,6 +13,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ const (
 type audit struct {
 	t     *testing.T
 	redis []*server
-	proxy *proxy // between the nodes and Redis; nil = none
+	proxy *proxy // between the nodes and Redis; nil = none. Each node has one of its own before it
 	url   string
 	log   *slog.Logger
 	app   hub.App
@@ -54,13 +55,16 @@ type audit struct {
 
 	working sync.RWMutex // held by who does anything; and by who takes away what Redis has
 
-	joins, leaves, published, kills int
+	losing sync.RWMutex // held by who takes away what Redis has; and while nobody may
+
+	joins, leaves, published, kills, frozen int
 }
 
 // auditNode is a hub on a bus of its own; nil fields while it is down.
 type auditNode struct {
-	bus *redisbus.Bus
-	hub *hub.Hub
+	bus   *redisbus.Bus
+	hub   *hub.Hub
+	proxy *proxy // nil = none
 }
 
 // place is a user in a room.
@@ -75,8 +79,8 @@ type presence struct {
 	maybe   int  // pairs of them of which nobody knows: a node died while it joined
 }
 
-func newAudit(t *testing.T, servers []*server, url string) *audit {
-	a := &audit{t: t, redis: servers, url: url, model: map[place]*presence{}}
+func newAudit(t *testing.T, servers []*server, p *proxy, url string) *audit {
+	a := &audit{t: t, redis: servers, proxy: p, url: url, model: map[place]*presence{}}
 	a.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a.app = hub.DefaultApp()
 	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
@@ -102,7 +106,13 @@ func newAudit(t *testing.T, servers []*server, url string) *audit {
 }
 
 func (a *audit) newNode() *auditNode {
-	config, err := redisbus.ParseURL(a.url)
+	var own *proxy
+	url := a.url
+	if a.proxy != nil {
+		own = newProxy(a.t, a.proxy.host())
+		url = own.url() + url
+	}
+	config, err := redisbus.ParseURL(url)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -113,7 +123,7 @@ func (a *audit) newNode() *auditNode {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return &auditNode{bus, hub.New(hub.Options{Apps: []hub.App{a.app}, Bus: bus, State: bus, Workers: 2})}
+	return &auditNode{bus, hub.New(hub.Options{Apps: []hub.App{a.app}, Bus: bus, State: bus, Workers: 2}), own}
 }
 
 // work has its users come and go, one change at a time for each user, so that
@@ -287,13 +297,43 @@ func (a *audit) killNodes(end time.Time) {
 		a.nodes[at] = next
 		a.kills++
 		a.mu.Unlock()
+		if dead.proxy != nil && random.IntN(3) == 0 {
+			a.freeze(dead, time.Duration(5500+random.IntN(2500))*time.Millisecond)
+			continue
+		}
 		dead.bus.Crash()
 		dead.hub.Close()
+		a.forget(dead)
+	}
+}
+
+// freeze has a node stand still and, if it was declared dead meanwhile, go on. What it then
+// still wants to do must change nothing.
+func (a *audit) freeze(n *auditNode, long time.Duration) {
+	n.proxy.still.Lock()
+	a.forget(n)
+	time.Sleep(long)
+	a.losing.RLock() // a Redis that forgets who is dead would have the node back
+	defer a.losing.RUnlock()
+	if dead, err := a.redis[0].try("exists", n.bus.OverKey()); err == nil && strings.TrimSpace(dead) == "1" {
+		n.proxy.still.Unlock()
+		time.Sleep(2 * time.Second)
 		a.mu.Lock()
-		for _, p := range a.model {
-			p.lose(dead)
-		}
+		a.frozen++
 		a.mu.Unlock()
+	} else {
+		defer n.proxy.still.Unlock()
+	}
+	n.bus.Crash()
+	n.hub.Close()
+}
+
+// forget has the model know that a node is dead.
+func (a *audit) forget(dead *auditNode) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.model {
+		p.lose(dead)
 	}
 }
 

@@ -42,6 +42,9 @@ func PartitionOf(t hub.Topic) int { return partitionOf(t) }
 // Tag is what the names of a partition's keys start with.
 func (b *Bus) Tag(p int) string { return b.keys.tags[p] }
 
+// OverKey says that the node's lease has ended, where there is one lease.
+func (b *Bus) OverKey() string { return b.keys.tags[b.keys.home(0)] + ":over:" + b.leaseOf(0) }
+
 // SecretKey is where the nodes' key is.
 func (b *Bus) SecretKey() string { return b.keys.secret() }
 

@@ -16,6 +16,7 @@ type proxy struct {
 	delay    atomic.Int64                      // of what passes, in ns
 	refuses  atomic.Pointer[func([]byte) bool] // what a node may not say
 	trouble  *trouble                          // what befalls single nodes; nil = nothing
+	still    sync.RWMutex                      // held while nothing passes
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -83,6 +84,8 @@ func (p *proxy) carry(from, to net.Conn, l *link, request bool) {
 		if !l.passes(request) {
 			return
 		}
+		p.still.RLock()   // waits for as long as nothing passes
+		p.still.RUnlock() //nolint:staticcheck // there is nothing to be guarded
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}

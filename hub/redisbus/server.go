@@ -133,6 +133,9 @@ func (s *server) round(ctx context.Context) error {
 	}
 	failed := err
 	for _, v := range visits {
+		if s.skew.Load() == 0 {
+			s.readClock(v.command, sent, received) // a node that has just come has no other answer yet
+		}
 		if err := v.read(ctx); err != nil {
 			failed = err
 		}
@@ -234,18 +237,29 @@ func (s *server) readCanary(ctx context.Context, c *redis.Cmd, sent, received ti
 	if outcomeOf(reply, err) == notLoaded {
 		_ = s.loadScripts(ctx)
 	}
-	if err == nil && len(reply) > 1 {
+	if err == nil {
+		s.readClock(c, sent, received)
+	}
+}
+
+// readClock takes the time out of an answer.
+func (s *server) readClock(c *redis.Cmd, sent, received time.Time) {
+	if reply, err := answerOf(c); err == nil && len(reply) > 1 {
 		s.noteClock(reply[1], sent, received)
 	}
 }
 
 // noteClock learns how the server's clock differs from ours, when it has answered
-// fast enough to tell.
+// fast enough to tell. Until then a slow answer says what time it is at least.
 func (s *server) noteClock(micros any, sent, received time.Time) {
 	word, _ := micros.(string)
-	trip := received.Sub(sent)
-	if theirs := digitsOf(word); theirs > 0 && trip <= fastTrip {
+	trip, theirs := received.Sub(sent), digitsOf(word)
+	switch {
+	case theirs == 0:
+	case trip <= fastTrip:
 		s.skew.Store((int64(theirs) - s.bus.sinceStart(sent.Add(trip/2))) | 1) // 0 means not known
+	case s.skew.Load() == 0:
+		s.skew.Store((int64(theirs) - s.bus.sinceStart(received)) | 1)
 	}
 }
 
