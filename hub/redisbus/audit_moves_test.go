@@ -50,7 +50,7 @@ func TestAuditSentinel(t *testing.T) {
 	servers, sentinels, url := newSentinels(t)
 	newAudit(t, servers, nil, url+"?prefix=audit").run(map[string]move{
 		"the sentinels fail over": func(a *audit, _ *rand.Rand) { a.failOverSentinels(sentinels[0]) },
-		"the master dies":         func(a *audit, _ *rand.Rand) { a.killWatchedMaster() },
+		"the master dies":         func(a *audit, _ *rand.Rand) { a.killWatchedMaster(sentinels) },
 	})
 }
 
@@ -263,11 +263,18 @@ func (a *audit) failOverSentinels(sentinel int) {
 }
 
 // killWatchedMaster has the sentinels do so because it is dead.
-func (a *audit) killWatchedMaster() {
+func (a *audit) killWatchedMaster(sentinels []int) {
 	before := a.watchedMaster()
 	a.loses(func() {
 		before.kill()
 		a.succeeded(before)
+		// It comes back as a master, until the sentinels see it: nobody may be sent there.
+		within(a.t, "all sentinels name the new master", func() bool {
+			return !slices.ContainsFunc(sentinels, func(port int) bool {
+				named, err := (&server{t: a.t, port: port}).try("sentinel", "get-master-addr-by-name", "mymaster")
+				return err != nil || strings.Contains(named, strconv.Itoa(before.port))
+			})
+		})
 		before.start()
 	})
 	within(a.t, "the old master follows", func() bool { return !before.leads() && before.follows() })

@@ -12,7 +12,7 @@ import (
 
 // neighbour is the revision of an earlier version whose nodes run beside those of
 // this one. Whoever changes the schema sets it anew.
-const neighbour = "bdd817f88606d2fcc088929cff9b9172bca22c11"
+const neighbour = "7ac8ed55c76c739fc6639224afc4fc31737354e3"
 
 // TestRollingUpgrade: nodes of an earlier version are replaced by those of this one
 // under load, one after the other, and back again.
