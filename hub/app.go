@@ -59,6 +59,8 @@ type App struct {
 	// the clients that can read that; 0 = never.
 	CompressionMin int
 
+	Webhooks []Webhook // who is told of what occurs
+
 	ActivityTimeout time.Duration // silence after which either side sends a ping
 	CacheTTL        time.Duration // life of a cache channel's last event
 }

@@ -25,6 +25,7 @@ type Message struct {
 	Frame    []byte        // the whole WebSocket frame; nobody changes it
 	Exclude  string        // socket id that does not get it; "" = none
 	CacheFor time.Duration // > 0: it is the channel's cached event for so long
+	Occurs   *Occurrence   // is noted in one step with publishing; nil = nothing is
 
 	Signal Signal
 	User   string // id of the user whom the signal is about

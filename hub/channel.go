@@ -11,6 +11,7 @@ type channel struct {
 	topic  Topic
 	kind   protocol.Kind
 	status bool // a user's status channel, which no client sees
+	hooks  Hooks
 	hub    *Hub
 	usage  *usage
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"time"
 	"unicode/utf8"
 
 	"channels/protocol"
@@ -78,12 +79,27 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 		Topic:   sub.channel.topic,
 		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app, cmd.data), userID),
 		Exclude: c.id,
+		Occurs:  sub.occurrence(cmd, userID),
 	}, func(err error) {
 		if err != nil {
 			c.refuse(AskedClientEvent, clientEventUnavailable)
 		}
 	})
 }
+
+// occurrence is what webhooks tell of a client event; nil = nothing.
+func (sub *subscription) occurrence(cmd *clientEvent, userID string) *Occurrence {
+	if !sub.channel.hooks.Has(HookClientEvent) {
+		return nil
+	}
+	return &Occurrence{
+		Kind: HookClientEvent, Topic: sub.channel.topic, At: time.Now(), User: userID,
+		Event: cmd.event, Data: clientEventData(&stringData, cmd.data), SocketID: sub.conn.id,
+	}
+}
+
+// stringData has data be in the only form that receivers of webhooks take.
+var stringData = App{ClientEventData: ClientEventString}
 
 // clientEventData puts the data into the app's form. Without data it is "{}",
 // since SDKs do not expect it to be missing.

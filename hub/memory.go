@@ -21,6 +21,15 @@ type Memory struct {
 	done   sync.WaitGroup
 }
 
+// NoteOccurrences has a function be told of every occurrence, in order for each channel.
+// It is called under a lock, and must not block or call the Memory. It is set before
+// anything else is done.
+func (m *Memory) NoteOccurrences(note func(Occurrence)) {
+	for i := range m.shards {
+		m.shards[i].note = note
+	}
+}
+
 var (
 	_ Bus   = (*Memory)(nil)
 	_ State = (*Memory)(nil)
@@ -34,6 +43,8 @@ type memoryShard struct {
 	seq      uint64 // of the last message of any of the channels
 	channels map[Topic]*memoryChannel
 	expiring []expiry // one for each channel with a cached event
+
+	note func(Occurrence) // nil = nobody is told
 
 	terminated map[Topic]time.Time // by status channel: when its user was last terminated
 }
@@ -49,6 +60,7 @@ type memoryChannel struct {
 	expires     time.Time         // when the cached event does
 	counted     time.Time         // when the subscription count was last sent
 	countDue    bool              // a timer will send it
+	missed      time.Time         // when somebody last found it empty
 }
 
 // expiry says when to check whether a channel's cached event has expired.
@@ -128,6 +140,9 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 	}
 	if ch := s.channels[msg.Topic]; ch != nil {
 		s.send(ch, msg)
+	}
+	if msg.Occurs != nil && s.note != nil {
+		s.note(*msg.Occurs)
 	}
 	s.mu.Unlock()
 	done(nil)

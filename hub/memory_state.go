@@ -25,17 +25,23 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 	}
 	ch := s.channel(j.Topic)
 	if j.Member != nil {
-		if err := s.enter(ch, j); err != nil {
+		if err := s.admits(ch, j); err != nil {
 			s.forgetIfIdle(j.Topic, ch)
 			return Joined{}, err
 		}
 	}
-	ch.subscribers = j.Subscribers
+	s.setSubscribers(ch, j.Topic, j.Subscribers, j.Hooks, false)
+	if j.Member != nil {
+		s.enter(ch, j)
+	}
 	joined := Joined{
 		Seq:     s.seq,
 		Roster:  s.seq,
 		Members: slices.Clone(ch.members),
 		Cached:  ch.live(time.Now()),
+	}
+	if joined.Cached == nil && j.Hooks.Has(HookCacheMiss) && protocol.KindOf(j.Topic.Channel).IsCache() {
+		s.miss(ch, j.Topic)
 	}
 	if j.Counted {
 		s.count(j.Topic, ch)
@@ -43,15 +49,20 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 	return joined, nil
 }
 
+// admits says whether there is room for the joiner.
+func (s *memoryShard) admits(ch *memoryChannel, j Join) error {
+	if j.MaxMembers > 0 && len(ch.members) >= j.MaxMembers && ch.place(j.Member.ID) < 0 {
+		return ErrPresenceFull
+	}
+	return nil
+}
+
 // enter puts the joiner on the roster, and announces a user who is new there.
 // One who is there already gets the newer info, without a word.
-func (s *memoryShard) enter(ch *memoryChannel, j Join) error {
+func (s *memoryShard) enter(ch *memoryChannel, j Join) {
 	if at := ch.place(j.Member.ID); at >= 0 {
 		ch.members[at].Info = j.Member.Info
-		return nil
-	}
-	if j.MaxMembers > 0 && len(ch.members) >= j.MaxMembers {
-		return ErrPresenceFull
+		return
 	}
 	ch.addMember(*j.Member)
 	s.send(ch, Message{
@@ -60,7 +71,40 @@ func (s *memoryShard) enter(ch *memoryChannel, j Join) error {
 		Signal: Entered,
 		User:   j.Member.ID,
 	})
-	return nil
+	s.occur(j.Hooks, Occurrence{Kind: HookMemberAdded, Topic: j.Topic, User: j.Member.ID})
+}
+
+// setSubscribers notes how many there are.
+func (s *memoryShard) setSubscribers(ch *memoryChannel, t Topic, count int, hooks Hooks, broken bool) {
+	before := ch.subscribers
+	ch.subscribers = count
+	switch {
+	case before == 0 && count > 0:
+		s.occur(hooks, Occurrence{Kind: HookOccupied, Topic: t})
+	case before > 0 && count == 0:
+		s.occur(hooks, Occurrence{Kind: HookVacated, Topic: t, Broken: broken})
+	}
+	if before != count && hooks.Has(HookCount) && !protocol.KindOf(t.Channel).IsPresence() {
+		s.occur(hooks, Occurrence{Kind: HookCount, Topic: t, Count: count})
+	}
+}
+
+// missInterval is how often it is noted that a channel was found empty.
+const missInterval = time.Second
+
+func (s *memoryShard) miss(ch *memoryChannel, t Topic) {
+	if now := time.Now(); now.Sub(ch.missed) >= missInterval {
+		ch.missed = now
+		s.occur(HookCacheMiss, Occurrence{Kind: HookCacheMiss, Topic: t})
+	}
+}
+
+// occur notes what somebody is told of.
+func (s *memoryShard) occur(hooks Hooks, o Occurrence) {
+	if s.note != nil && hooks.Has(o.Kind) {
+		o.At = time.Now()
+		s.note(o)
+	}
 }
 
 // Leave implements State.
@@ -68,10 +112,10 @@ func (m *Memory) Leave(l Leave, done func(error)) {
 	s := m.shard(l.Topic)
 	s.mu.Lock()
 	if ch := s.channels[l.Topic]; ch != nil {
-		ch.subscribers = l.Subscribers
 		if l.Gone != "" {
 			s.exit(ch, l)
 		}
+		s.setSubscribers(ch, l.Topic, l.Subscribers, l.Hooks, l.Broken)
 		if l.Counted {
 			s.count(l.Topic, ch)
 		}
@@ -94,6 +138,7 @@ func (s *memoryShard) exit(ch *memoryChannel, l Leave) {
 		Signal: Left,
 		User:   l.Gone,
 	})
+	s.occur(l.Hooks, Occurrence{Kind: HookMemberRemoved, Topic: l.Topic, User: l.Gone, Broken: l.Broken})
 }
 
 // manyMembers is where a roster gets a map, since searching becomes slower.

@@ -68,6 +68,7 @@ func (r *registry) newChannel(t Topic, u *usage) *channel {
 		topic:  t,
 		kind:   protocol.KindOf(t.Channel),
 		status: isStatus(t.Channel),
+		hooks:  u.app.hooks(t.Channel),
 		hub:    r.hub,
 		usage:  u,
 		local:  make([]*subscribers, len(r.hub.workers)),
@@ -149,6 +150,7 @@ func (r *registry) join(w *worker, sub *subscription) {
 		Subscribers: ch.count - len(ch.waiting),
 		Member:      sub.member,
 		Counted:     ch.counted(),
+		Hooks:       ch.hooks,
 	}
 	if ch.kind.IsPresence() {
 		j.MaxMembers = ch.usage.app.MaxPresenceMembers
@@ -166,8 +168,9 @@ func (ch *channel) counted() bool {
 	return ch.usage.app.SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
 }
 
-// unsubscribe detaches sub. Its worker calls this.
-func (r *registry) unsubscribe(w *worker, sub *subscription) {
+// unsubscribe detaches sub, because its connection has ended, or not. Its worker calls
+// this.
+func (r *registry) unsubscribe(w *worker, sub *subscription, broken bool) {
 	ch := sub.channel
 	s := r.shard(ch.topic)
 	s.mu.Lock()
@@ -178,6 +181,8 @@ func (r *registry) unsubscribe(w *worker, sub *subscription) {
 			Subscribers: ch.count - len(ch.waiting),
 			Gone:        gone,
 			Counted:     ch.counted(),
+			Hooks:       ch.hooks,
+			Broken:      broken,
 		}, ignoreError)
 	}
 	last := ch.count == 0 && ch.follow != abandoned

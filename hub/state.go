@@ -31,6 +31,7 @@ type Join struct {
 	Member      *protocol.Member // the connection's user, on a presence channel; else nil
 	MaxMembers  int              // how many users the channel may have; 0 = any number
 	Counted     bool             // the State sends the subscription count to the subscribers
+	Hooks       Hooks            // the occurrences that the State notes
 
 	// Opened is when the connection was opened, with a monotonic reading. It is
 	// set for a user's status channel, which a connection joins when it signs in;
@@ -57,6 +58,8 @@ type Leave struct {
 	Subscribers int    // connections of this node that are left on the channel
 	Gone        string // id of the user who has none left on this node; "" = nobody
 	Counted     bool   // the State sends the subscription count to the subscribers
+	Hooks       Hooks  // the occurrences that the State notes
+	Broken      bool   // because the connection has ended
 }
 
 // ChannelInfo describes a channel, over all nodes.
@@ -81,6 +84,10 @@ type Cached struct {
 // with it: member_added for a user's first connection over all nodes, member_removed
 // for the last, and the subscription count of a channel for which that is asked: at
 // once up to 100 subscribers, and every 5 seconds above that.
+//
+// It also notes the occurrences for which that is asked, each once over all nodes, in one
+// step with the change: HookOccupied and HookVacated, HookMemberAdded and HookMemberRemoved,
+// HookCount for every number, and HookCacheMiss once per channel and second.
 //
 // Join, Leave, Reserve and Release return at once. They call done once, on any
 // goroutine, before they return or later. Joins and Leaves of one channel take effect

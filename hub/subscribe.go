@@ -247,19 +247,19 @@ func (w *worker) unsubscribe(cmd *unsubscribe) {
 
 // leave ends a subscription of a connection that goes on.
 func (w *worker) leave(sub *subscription) {
-	w.drop(sub)
+	w.drop(sub, false)
 	sub.conn.subs.remove(sub)
 }
 
-// drop ends a subscription to a channel.
-func (w *worker) drop(sub *subscription) {
+// drop ends a subscription to a channel, because its connection has ended, or not.
+func (w *worker) drop(sub *subscription, broken bool) {
 	ch := sub.channel
 	held := ch.local[w.index].hold
 	if sub.conn.full.Load() && sub.stage != pending {
 		w.unblock(ch)
 	}
 	w.stopWaiting(sub)
-	w.registry.unsubscribe(w, sub)
+	w.registry.unsubscribe(w, sub, broken)
 	if ch.local[w.index] == nil && held != nil {
 		w.abandon(held)
 	}

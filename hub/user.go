@@ -139,7 +139,7 @@ func (w *worker) signOut(c *Conn) {
 	}
 	w.unwatch(c.user.list)
 	w.stopWaiting(&c.user.status)
-	w.registry.unsubscribe(w, &c.user.status)
+	w.registry.unsubscribe(w, &c.user.status, false)
 	c.user = nil
 }
 

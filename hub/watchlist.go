@@ -332,5 +332,5 @@ func (w *worker) unwatchUser(u *watchedUser) {
 	delete(w.watched.byKey, u.key)
 	u.due = 0 // changes that wait are over
 	w.stopWaiting(&u.sub)
-	w.registry.unsubscribe(w, &u.sub)
+	w.registry.unsubscribe(w, &u.sub, false)
 }

@@ -274,7 +274,7 @@ func (w *worker) depart(c *Conn, e End) {
 func (w *worker) detach(c *Conn) {
 	c.closed = true
 	for _, sub := range c.subs.all() {
-		w.drop(sub)
+		w.drop(sub, true)
 	}
 	c.subs.clear()
 	w.signOut(c)

@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"strings"
+	"time"
+)
+
+// Hooks is a set of kinds of occurrences, of which an app can be told by webhooks.
+type Hooks uint8
+
+// Kinds of occurrences.
+const (
+	HookOccupied      Hooks = 1 << iota // a channel has its first subscriber
+	HookVacated                         // it has none any more
+	HookMemberAdded                     // a user has come to a presence channel
+	HookMemberRemoved                   // the user's last connection has left it
+	HookClientEvent                     // a client event was published
+	HookCacheMiss                       // somebody has found a cache channel empty
+	HookCount                           // another number of subscribers
+)
+
+// Has says whether the set has a kind.
+func (h Hooks) Has(kind Hooks) bool { return h&kind != 0 }
+
+// Webhook is an endpoint that is told of what occurs in an app. It does not change.
+type Webhook struct {
+	URL           string
+	Hooks         Hooks             // the kinds that it is told of
+	ChannelPrefix string            // of the channels that it is told of; "" = all
+	Batch         bool              // several at a time
+	Headers       map[string]string // that are sent, too; their values are never logged
+	Timeout       time.Duration     // for its answer
+}
+
+// Wants says whether the endpoint is told of a kind of occurrence on a channel.
+func (w *Webhook) Wants(kind Hooks, channel string) bool {
+	return w.Hooks.Has(kind) && strings.HasPrefix(channel, w.ChannelPrefix)
+}
+
+// hooks are the kinds of occurrences on a channel of which somebody is told.
+func (a *App) hooks(channel string) Hooks {
+	all := Hooks(0)
+	for i := range a.Webhooks {
+		if strings.HasPrefix(channel, a.Webhooks[i].ChannelPrefix) {
+			all |= a.Webhooks[i].Hooks
+		}
+	}
+	return all
+}
+
+// Occurrence is something of which an app may be told. The State makes it, in one step
+// with what it tells of; a client event's travels with the Message.
+type Occurrence struct {
+	ID    string // where it is kept; "" = nowhere yet
+	Kind  Hooks  // one of them
+	Topic Topic
+	At    time.Time
+	User  string // of HookMemberAdded, HookMemberRemoved, and HookClientEvent on a presence channel
+	Count int    // of HookCount
+
+	// Broken says that a departure followed from the end of a connection: the client may
+	// be back soon.
+	Broken bool
+	// Unsettled says that a departure was noted while nodes were coming back after a loss
+	// of data: whoever is meant may be with one that has not said so yet.
+	Unsettled bool
+	// Again says that an arrival is no news, since Redis had only forgotten it. It takes
+	// back a departure, and tells nothing else.
+	Again bool
+
+	Event    string // of HookClientEvent: its name
+	Data     []byte // its data, as a JSON string
+	SocketID string // who has sent it
+}
