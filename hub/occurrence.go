@@ -37,13 +37,20 @@ func (w *Webhook) Wants(kind Hooks, channel string) bool {
 	return w.Hooks.Has(kind) && strings.HasPrefix(channel, w.ChannelPrefix)
 }
 
-// hooks are the kinds of occurrences on a channel of which somebody is told.
+// hooks are the kinds of occurrences on a channel that are noted: those of which somebody
+// is told, and with a departure the arrival that takes it back.
 func (a *App) hooks(channel string) Hooks {
 	all := Hooks(0)
 	for i := range a.Webhooks {
 		if strings.HasPrefix(channel, a.Webhooks[i].ChannelPrefix) {
 			all |= a.Webhooks[i].Hooks
 		}
+	}
+	if all.Has(HookVacated) {
+		all |= HookOccupied
+	}
+	if all.Has(HookMemberRemoved) {
+		all |= HookMemberAdded
 	}
 	return all
 }
@@ -71,4 +78,11 @@ type Occurrence struct {
 	Event    string // of HookClientEvent: its name
 	Data     []byte // its data, as a JSON string
 	SocketID string // who has sent it
+}
+
+// Parcel is one delivery as it is kept, before its first try and until it has arrived or was
+// given up. Whoever keeps it does not look into Record.
+type Parcel struct {
+	ID     string
+	Record []byte
 }

@@ -9,6 +9,7 @@ import (
 	"channels/hub"
 	"channels/hub/ops"
 	"channels/hub/redisbus"
+	"channels/hub/webhook"
 )
 
 // backend is what carries events and holds the state: this process, or Redis.
@@ -21,6 +22,8 @@ type backend struct {
 	peers *peers // nil = this node knows no other one
 	alarm error  // what the operator should hear of; nil = nothing
 
+	occurrences webhook.Store // where what webhooks tell of is noted
+
 	engine atomic.Pointer[hub.Hub] // set once there is one; the bus asks it for room
 }
 
@@ -29,8 +32,9 @@ const leaveTimeout = 5 * time.Second
 
 func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slog.Logger) (*backend, error) {
 	if s.Redis == "" {
-		memory := hub.NewMemory()
-		return &backend{name: "none", bus: memory, state: memory, close: memory.Close}, nil
+		memory, occurrences := hub.NewMemory(), webhook.NewMemory()
+		memory.NoteOccurrences(occurrences.Note)
+		return &backend{name: "none", bus: memory, state: memory, close: memory.Close, occurrences: occurrences}, nil
 	}
 	config, err := redisbus.ParseURL(s.Redis)
 	if err != nil {

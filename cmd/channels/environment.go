@@ -74,7 +74,7 @@ func knownVariables() []string {
 	for _, s := range appSettings() {
 		known = append(known, s.envName(environmentPrefix+"APP_"))
 	}
-	return known
+	return append(known, "CHANNELS_APP_WEBHOOK_URL", "CHANNELS_APP_WEBHOOK_EVENTS")
 }
 
 // closestName returns what somebody meant who wrote name: a name that differs in a

@@ -163,9 +163,7 @@ func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 	l.eachMember(mapping, field+".", func(key, node *yaml.Node) {
 		seen[key.Value] = true
 		if key.Value == "webhooks" {
-			// The name is fixed, but nothing is done with it yet. Saying so beats a
-			// server that seems to.
-			l.mistake(place(field+".webhooks", key), "", "webhooks are not supported by this version")
+			app.Webhooks = l.readWebhooks(node, field+".webhooks")
 			return
 		}
 		applyNode(l, appSettings(), &app, key.Value, field+"."+key.Value, key, node)

@@ -108,6 +108,7 @@ func (l *loader) addSingleApp() {
 			named = append(named, by)
 		}
 	}
+	named = append(named, l.environmentWebhook(&app)...)
 	if l.getenv("CHANNELS_APP_SECRETS") != "" && l.source("app-secret", "CHANNELS_APP_SECRET") != "" {
 		l.mistake("CHANNELS_APP_SECRETS", "", "stands in place of the single secret, which is set too")
 	}

@@ -61,9 +61,13 @@ func command(ctx context.Context, args []string, environ []string, stdout, stder
 	case "version":
 		_, err := fmt.Fprintln(stdout, versionLine())
 		return err
-	case "serve", "check-config", "health":
+	case "serve", "check-config", "health", "webhooks":
 	default:
 		return unknownCommand(name)
+	}
+	var words []string
+	if name == "webhooks" {
+		words, args = operands(args)
 	}
 	s, err := loadSettings(args, lookup(environ))
 	strays := strayVariables(environ)
@@ -78,6 +82,8 @@ func command(ctx context.Context, args []string, environ []string, stdout, stder
 		return writeSettings(stdout, s)
 	case "health":
 		return health(ctx, s, stdout)
+	case "webhooks":
+		return webhooks(ctx, s, words, stdout)
 	}
 	return beside(serve(ctx, s, strays, newLogger(s, stderr)), strays)
 }

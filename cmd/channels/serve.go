@@ -18,6 +18,7 @@ import (
 	"channels/hub/server"
 	"channels/hub/transport"
 	"channels/hub/transport/fallback"
+	"channels/hub/webhook"
 	"channels/protocol"
 )
 
@@ -48,6 +49,15 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	})
 	defer engine.Close()
 	backend.engine.Store(engine)
+	roots, err := webhookRoots(s.WebhooksCAFile)
+	if err != nil {
+		return err
+	}
+	webhooks := webhook.Start(webhook.Options{
+		Apps: s.Apps, Store: backend.occurrences, Log: log, AllowPrivate: s.WebhooksAllowPrivate, Roots: roots,
+	})
+	defer webhooks.Close()
+	metrics.Registry().MustRegister(webhookCollector{webhooks})
 
 	certificate, err := loadCertificate(s.TLS, log)
 	if err != nil {
@@ -125,7 +135,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
-		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof})}
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof, Webhooks: webhooks.Handler()})}
 	defer backend.peers.check(ctx, overHTTP)()
 	return n.run(ctx, l, s.ShutdownGrace)
 }

@@ -26,6 +26,9 @@ type Settings struct {
 	Limits        Limits
 	Apps          []hub.App
 
+	WebhooksAllowPrivate bool   // endpoints may be in private networks
+	WebhooksCAFile       string // who else may sign their certificates; "" = nobody
+
 	PublicHostname string         // by which clients over HTTP reach this node and no other one; "" = there is none
 	TrustedProxies []netip.Prefix // believed about addresses and schemes of clients
 	ProxyProtocol  bool           // every public connection begins with a PROXY header

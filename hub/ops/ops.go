@@ -26,6 +26,9 @@ type Options struct {
 
 	// Profiles serves the profiles to other machines as well, not to this one only.
 	Profiles bool
+
+	// Webhooks serves what is below /webhooks/; nil = nothing.
+	Webhooks http.Handler
 }
 
 // Handler returns the operator's endpoints: liveness, readiness, metrics and
@@ -43,6 +46,9 @@ func Handler(o Options) http.Handler {
 		_, _ = io.WriteString(w, readiness(o.Impaired))
 	})
 	mux.Handle("GET /metrics", guarded(o.Token, o.Metrics.Handler()))
+	if o.Webhooks != nil {
+		mux.Handle("/webhooks/", guarded(o.Token, o.Webhooks))
+	}
 	mux.Handle("GET /debug/pprof/", guarded(o.Token, profiles(o.Profiles)))
 	return mux
 }
