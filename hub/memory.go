@@ -12,19 +12,23 @@ import (
 const memoryShards = 64
 
 // Memory is the Bus and the State of a single node. Its methods call done before
-// they return.
+// they return, but where occurrences are written first; see NoteOccurrences.
 type Memory struct {
 	seed   maphash.Seed
 	shards [memoryShards]memoryShard
 	quotas memoryQuotas
 	stop   chan struct{}
 	done   sync.WaitGroup
+
+	written func(then func()) // nil = nothing is
 }
 
 // NoteOccurrences has a function be told of every occurrence, in order for each channel.
-// It is called under a lock, and must not block or call the Memory. It is set before
-// anything else is done.
-func (m *Memory) NoteOccurrences(note func(Occurrence)) {
+// It is called under a lock, and must not block or call the Memory. Joins and Publishes
+// that make occurrences are answered through written, which calls then once they are
+// written; nil = at once. Both are set before anything else is done.
+func (m *Memory) NoteOccurrences(note func(Occurrence), written func(then func())) {
+	m.written = written
 	for i := range m.shards {
 		m.shards[i].note = note
 	}
@@ -145,6 +149,10 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 		s.note(*msg.Occurs)
 	}
 	s.mu.Unlock()
+	if msg.Occurs != nil && m.written != nil {
+		m.written(func() { done(nil) })
+		return
+	}
 	done(nil)
 }
 

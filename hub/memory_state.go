@@ -16,6 +16,10 @@ func (m *Memory) Join(j Join, done func(Joined, error)) {
 	s.mu.Lock()
 	joined, err := s.join(j)
 	s.mu.Unlock()
+	if j.Hooks != 0 && m.written != nil {
+		m.written(func() { done(joined, err) })
+		return
+	}
 	done(joined, err)
 }
 

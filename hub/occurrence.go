@@ -86,3 +86,21 @@ type Parcel struct {
 	ID     string
 	Record []byte
 }
+
+const (
+	// KeptFailed is how many Parcels are kept that were given up, of an app, and KeptRecent
+	// how many tries.
+	KeptFailed = 1000
+	KeptRecent = 100
+)
+
+// HookChange is what becomes of Occurrences and Parcels of an app, in one go.
+type HookChange struct {
+	Take   []Parcel            // to be delivered
+	Remove []Occurrence        // all that they tell stands in Parcels
+	Told   map[string][]string // by Occurrence that is not removed yet: the endpoints that were told
+	Untell []string            // Occurrences of which that is not to be known any more
+	Settle []string            // Parcels that have arrived or were given up
+	GiveUp []Parcel            // those that were given up, with the reason
+	Recent [][]byte            // tries, for the operator
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +33,7 @@ const leaveTimeout = 5 * time.Second
 
 func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slog.Logger) (*backend, error) {
 	if s.Redis == "" {
-		memory, occurrences := hub.NewMemory(), webhook.NewMemory()
-		memory.NoteOccurrences(occurrences.Note)
-		return &backend{name: "none", bus: memory, state: memory, close: memory.Close, occurrences: occurrences}, nil
+		return openMemory(s, log)
 	}
 	config, err := redisbus.ParseURL(s.Redis)
 	if err != nil {
@@ -50,12 +49,43 @@ func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slo
 		b.peers = &peers{Owners: bus.Owners(), redis: config, log: log}
 	}
 	b.bus, b.state, b.ready, b.alarm = bus, bus, bus.Ready, bus.Warning()
+	b.occurrences = bus.Webhooks()
 	b.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 		defer cancel()
 		bus.Close(ctx)
 	}
 	return b, nil
+}
+
+// openMemory returns the backend of a single node, which keeps webhooks on disk if it is
+// given a directory.
+func openMemory(s Settings, log *slog.Logger) (*backend, error) {
+	memory := hub.NewMemory()
+	b := &backend{name: "none", bus: memory, state: memory, close: memory.Close}
+	if s.Data == "" || !hasWebhooks(s.Apps) {
+		kept := webhook.NewMemory()
+		memory.NoteOccurrences(kept.Note, nil)
+		b.occurrences = kept
+		return b, nil
+	}
+	kept, err := webhook.OpenDisk(s.Data, log)
+	if err != nil {
+		return nil, err
+	}
+	memory.NoteOccurrences(kept.Note, kept.Written)
+	b.occurrences = kept
+	b.close = func() {
+		memory.Close()
+		if err := kept.Close(); err != nil {
+			log.Error("webhooks cannot be written to disk", "error", err)
+		}
+	}
+	return b, nil
+}
+
+func hasWebhooks(apps []hub.App) bool {
+	return slices.ContainsFunc(apps, func(app hub.App) bool { return len(app.Webhooks) > 0 })
 }
 
 func (b *backend) room(ctx context.Context) error {

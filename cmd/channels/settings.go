@@ -26,6 +26,7 @@ type Settings struct {
 	Limits        Limits
 	Apps          []hub.App
 
+	Data                 string // directory for webhooks of a single node; "" = in memory
 	WebhooksAllowPrivate bool   // endpoints may be in private networks
 	WebhooksCAFile       string // who else may sign their certificates; "" = nobody
 

@@ -36,6 +36,8 @@ func serverSettings() []setting[Settings] {
 			field: func(s *Settings) value { return advertised{&s.Advertise} }},
 		{name: "public_hostname", meaning: "name by which clients reach this node and no other one; those without WebSockets are told to stay there",
 			field: func(s *Settings) value { return hostname{&s.PublicHostname} }},
+		{name: "data", flag: true, meaning: "directory in which a node without Redis keeps webhooks that have not arrived; none = in memory only",
+			field: func(s *Settings) value { return text{&s.Data} }},
 		{name: "webhooks_allow_private", fallback: "false", meaning: "webhooks may be sent to this machine and to private networks",
 			field: func(s *Settings) value { return boolean{&s.WebhooksAllowPrivate} }},
 		{name: "webhooks_ca_file", meaning: "certificates, PEM, of who else may sign those of endpoints, beside the system's",

@@ -301,6 +301,9 @@ func (b *Bus) Publish(m hub.Message, done func(error)) {
 		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: life.Milliseconds(), frameAt: frameAt},
 		until: began.Add(publishPatience),
 	}
+	if m.Occurs != nil {
+		p.event.occurs = []*hub.Occurrence{m.Occurs}
+	}
 	bytes := int64(p.bytes())
 	if !b.backlog.admit(m.Topic.App, bytes) {
 		answer(fmt.Errorf("%w: too many of the app's events wait for Redis", hub.ErrUnavailable))

@@ -1,6 +1,10 @@
 package redisbus
 
-import "channels/hub"
+import (
+	"strconv"
+
+	"channels/hub"
+)
 
 // request is a script's arguments, by name. The order in which args gives them is
 // that of the script's form.
@@ -22,6 +26,15 @@ type publication struct {
 	count   int   // of events in the body
 	cacheMS int64 // 0 = not cached
 	frameAt int   // where in the body the frame starts
+	occurs  []*hub.Occurrence
+}
+
+// counts are how many events there are, and how many occurrences follow.
+func (p publication) counts() any {
+	if len(p.occurs) == 0 {
+		return p.count
+	}
+	return strconv.Itoa(p.count) + "+" + strconv.Itoa(len(p.occurs))
 }
 
 func (publishCall) script(s *scripts) *script { return &s.publish }
@@ -30,7 +43,10 @@ func (c publishCall) args() []any {
 	args := make([]any, 0, 2+6*len(c.events))
 	args = append(args, len(c.events), c.cacheBytes)
 	for _, e := range c.events {
-		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.count, e.cacheMS, e.frameAt)
+		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.counts(), e.cacheMS, e.frameAt)
+		for _, o := range e.occurs {
+			args = append(args, o.User, o.Event, o.Data, o.SocketID)
+		}
 	}
 	return args
 }
@@ -49,12 +65,11 @@ func (c stateCall) args() []any {
 	for _, t := range c.channels {
 		goes = goes && t.onlyGoes()
 		args = append(args, appKey(t.of.topic.App), t.of.topic.Channel, t.flags(c.knows(t.of.topic)), t.subscribers, t.most, len(t.moves))
+		if t.hooks > 0 {
+			args = append(args, int(t.hooks), t.cause())
+		}
 		for _, m := range t.moves {
-			sign := "-"
-			if m.enters {
-				sign = "+"
-			}
-			args = append(args, sign, m.user, m.info, m.most)
+			args = append(args, m.sign(t.restating), m.user, m.info, m.most)
 		}
 	}
 	args[0], args[1] = len(c.channels), flag(goes)

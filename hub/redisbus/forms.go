@@ -37,10 +37,10 @@ var forms = map[string]form{
 		items: []item{{"event", []string{
 			"app", "channel",
 			"body",     // of one event, or of several as a bundle
-			"count",    // of its events
+			"count",    // of its events; with + and how many occurrences follow
 			"cache_ms", // for how long it is the channel's cached event; 0 = it is none
 			"frame_at", // where in the body the frame starts
-		}}},
+		}}, {"occurrence", []string{"user", "event_name", "data", "socket"}}},
 	},
 	"state": {
 		once: []string{
@@ -55,8 +55,12 @@ var forms = map[string]form{
 				"most_subscribers", // of all nodes; 0 = any number
 				"moves",            // how many follow
 			}},
+			{"hook", []string{ // with the flag w
+				"kinds", // that are noted
+				"cause", // flags of occurrences; see occur.lua
+			}},
 			{"move", []string{
-				"sign", // + or -
+				"sign", // + or -; = for + that is no news, ~ for - since a connection has ended
 				"user", "info",
 				"most_users", // 0 = any number
 			}},

@@ -17,6 +17,8 @@ type holding struct {
 	most        int               // that all nodes may have; 0 = any
 	users       map[string]string // user id to user info
 	counted     bool              // the subscribers are told how many they are
+	hooks       hub.Hooks         // the occurrences that are noted
+	broken      bool              // the last that has left did so since its connection has ended
 
 	queued    bool      // something is to be told
 	since     time.Time // that
@@ -29,6 +31,7 @@ type holding struct {
 type move struct {
 	enters     bool
 	user, info string
+	broken     bool    // the user's connection has ended
 	most       int     // users that the channel may have; 0 = any
 	by         *waiter // who is told when there is no room
 }
@@ -56,7 +59,7 @@ type verdict struct {
 
 // join notes that a connection has come.
 func (h *holding) join(j hub.Join, w *waiter) {
-	h.subscribers, h.counted = j.Subscribers, j.Counted
+	h.subscribers, h.counted, h.hooks, h.broken = j.Subscribers, j.Counted, j.Hooks, false
 	h.waiting = append(h.waiting, w)
 	if j.Member == nil {
 		return
@@ -70,11 +73,11 @@ func (h *holding) join(j hub.Join, w *waiter) {
 
 // leave notes that a connection has gone.
 func (h *holding) leave(l hub.Leave, w *waiter) {
-	h.subscribers, h.counted = l.Subscribers, l.Counted
+	h.subscribers, h.counted, h.hooks, h.broken = l.Subscribers, l.Counted, l.Hooks, l.Broken
 	h.waiting = append(h.waiting, w)
 	if l.Gone != "" {
 		delete(h.users, l.Gone)
-		h.moves = append(h.moves, move{user: l.Gone})
+		h.moves = append(h.moves, move{user: l.Gone, broken: l.Broken})
 	}
 }
 
@@ -108,6 +111,8 @@ type telling struct {
 	subscribers int
 	most        int
 	counted     bool
+	hooks       hub.Hooks
+	broken      bool
 	restating   bool
 	moves       []move
 	waiting     []*waiter
@@ -117,7 +122,7 @@ type telling struct {
 func (h *holding) take(moves int) *telling {
 	n := min(len(h.moves), moves)
 	t := &telling{
-		of: h, subscribers: h.subscribers, most: h.most, counted: h.counted, restating: h.restating, moves: h.moves[:n:n],
+		of: h, subscribers: h.subscribers, most: h.most, counted: h.counted, hooks: h.hooks, broken: h.broken, restating: h.restating, moves: h.moves[:n:n],
 	}
 	h.moves = h.moves[n:]
 	if len(h.moves) == 0 {
@@ -145,7 +150,7 @@ func (h *holding) retell(t *telling) {
 		seen[m.user] = true
 		info, here := h.users[m.user]
 		if !here {
-			again = append(again, move{user: m.user})
+			again = append(again, move{user: m.user, broken: m.broken})
 			continue
 		}
 		m.enters, m.info = true, info
@@ -172,6 +177,9 @@ func (t *telling) flags(knowsRoster bool) string {
 	if t.counted {
 		flags.WriteByte('c')
 	}
+	if t.hooks > 0 {
+		flags.WriteByte('w')
+	}
 	joins := false
 	for _, w := range t.waiting {
 		joins = joins || w.joins
@@ -189,6 +197,35 @@ func (t *telling) flags(knowsRoster bool) string {
 		flags.WriteByte('x')
 	}
 	return flags.String()
+}
+
+// cause says how it came about that there are other subscribers; see lua/occur.lua.
+func (t *telling) cause() string {
+	joins := false
+	for _, w := range t.waiting {
+		joins = joins || w.joins
+	}
+	switch {
+	case t.broken:
+		return "b"
+	case t.restating && !joins:
+		return "a"
+	}
+	return ""
+}
+
+// sign is what a move is called; see forms.go. Of users that are told again only those
+// are news who wait for an answer.
+func (m *move) sign(restating bool) string {
+	switch {
+	case m.enters && restating && m.by == nil:
+		return "="
+	case m.enters:
+		return "+"
+	case m.broken:
+		return "~"
+	}
+	return "-"
 }
 
 // onlyGoes says that the telling makes Redis remember less.

@@ -110,6 +110,8 @@ func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + li
 
 func (k *keys) log(p int, app string) string         { return k.tags[p] + ":log:" + app }
 func (k *keys) logs(p int) string                    { return k.tags[p] + ":logs" }
+func (k *keys) occurred(p int, app string) string    { return k.tags[p] + ":occurred:" + appKey(app) }
+func (k *keys) unnoted(p int, app string) string     { return k.tags[p] + ":unnoted:" + appKey(app) }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }
 func (k *keys) nodes(p int) string                   { return k.tags[p] + ":nodes" }
 func (k *keys) leases(p int) string                  { return k.tags[p] + ":leases" }
@@ -135,6 +137,9 @@ func spread(id string) int {
 	_, _ = h.Write([]byte(id))
 	return int(h.Sum32() % partitions)
 }
+
+// wakeChannel is where scripts say, of no app, that something has occurred.
+const wakeChannel = "#hooks"
 
 // keepsRoster says whether it matters who is on a channel: presence channels,
 // and the status channels of users, whose names start with a sign that no

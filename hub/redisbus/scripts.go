@@ -17,6 +17,9 @@ var logLua string
 //go:embed lua/send.lua
 var sendLua string
 
+//go:embed lua/occur.lua
+var occurLua string
+
 //go:embed lua/members.lua
 var membersLua string
 
@@ -76,9 +79,10 @@ func preamble(sharded bool) string {
 	}
 	return fmt.Sprintf(`local publish = '%s'
 local log_age, settle_step, bury_again = %d, %d, %d -- in µs
-local sweep_pause, dead_kept = %d, %d -- in ms`,
+local sweep_pause, dead_kept, wake_pause = %d, %d, %d -- in ms
+local most_occurrences = %d`,
 		publish, logAge.Microseconds(), settleStep.Microseconds(), buryAgain.Microseconds(),
-		sweepPause.Milliseconds(), deadKept.Milliseconds())
+		sweepPause.Milliseconds(), deadKept.Milliseconds(), wakePause.Milliseconds(), mostOccurrences)
 }
 
 // newScripts returns the scripts.
@@ -86,7 +90,7 @@ func newScripts(sharded bool) *scripts {
 	before := preamble(sharded)
 	made := func(name, own string) script {
 		form := forms[name]
-		source := strings.Join([]string{form.header(), before, commonLua, logLua, sendLua, membersLua, form.expand(own)}, "\n")
+		source := strings.Join([]string{form.header(), before, commonLua, logLua, sendLua, occurLua, membersLua, form.expand(own)}, "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}

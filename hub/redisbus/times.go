@@ -109,6 +109,9 @@ const (
 	lossAudited   = settling + 3*lease
 	// buryAgain is when another node takes on to bury whom nobody has buried yet.
 	buryAgain = 3 * time.Second
+	// wakePause is the least time between two wake-ups of the node that delivers webhooks,
+	// of an app and a partition: it looks twice.
+	wakePause = 100 * time.Millisecond
 	// deadKept is for how long a name or a lease is known to be dead.
 	deadKept = time.Hour
 )

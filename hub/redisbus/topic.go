@@ -72,7 +72,7 @@ func (t *topic) news(seq uint64, b bulletin) []hub.Message {
 			messages[i] = one.message(t.name, seq-uint64(len(b.bundle)-1-i))
 		}
 		return messages
-	case eventKind, terminateKind, countKind:
+	case eventKind, terminateKind, countKind, wakeKind:
 	}
 	return []hub.Message{b.message(t.name, seq)}
 }

@@ -21,6 +21,7 @@ const (
 	countKind     kind = 'c' // how many subscribers, in digits
 	sumKind       kind = 's' // what the roster adds up to, in digits
 	bundleKind    kind = 'b' // the bodies of several events, each with its length
+	wakeKind      kind = 'w' // the app of which something has occurred
 	unknownKind   kind = 0   // of a newer version
 )
 
@@ -76,7 +77,7 @@ func isEvent(body string) bool {
 	switch kind(body[0]) {
 	case eventKind, bundleKind, terminateKind:
 		return true
-	case enteredKind, leftKind, countKind, sumKind, unknownKind:
+	case enteredKind, leftKind, countKind, sumKind, wakeKind, unknownKind:
 	}
 	return false
 }
@@ -112,7 +113,7 @@ func parseBody(body string) (bulletin, error) {
 		b.user, b.rest, err = cutString(b.rest)
 	case bundleKind:
 		b.bundle, err = parseBundle(b.rest)
-	case countKind, sumKind:
+	case countKind, sumKind, wakeKind:
 	default:
 		b.kind = unknownKind
 	}
@@ -156,7 +157,7 @@ func bundled(events []*op) []publication {
 	for _, e := range events {
 		at, ok := open[e.event.topic]
 		if ok && e.event.cacheMS == 0 && all[at].count < maxBundle && len(all[at].body)+len(e.event.body) < maxBundleBytes {
-			all[at] = all[at].and(e.event.body)
+			all[at] = all[at].and(e.event)
 			continue
 		}
 		if e.event.cacheMS == 0 {
@@ -170,17 +171,18 @@ func bundled(events []*op) []publication {
 }
 
 // and adds an event to a publication.
-func (p publication) and(body string) publication {
+func (p publication) and(other publication) publication {
 	var b strings.Builder
-	b.Grow(len(p.body) + len(body) + 16)
+	b.Grow(len(p.body) + len(other.body) + 16)
 	if p.count == 1 {
 		b.WriteByte(byte(bundleKind))
 		writeString(&b, p.body)
 	} else {
 		b.WriteString(p.body)
 	}
-	writeString(&b, body)
-	p.body, p.count = b.String(), p.count+1
+	writeString(&b, other.body)
+	p.body, p.count = b.String(), p.count+other.count
+	p.occurs = append(p.occurs, other.occurs...)
 	return p
 }
 
@@ -211,6 +213,8 @@ func (b bulletin) message(t hub.Topic, seq uint64) hub.Message {
 	case countKind:
 		n, _ := strconv.Atoi(b.rest) // digits, since a script wrote them
 		m.Frame = protocol.SubscriptionCountFrame(t.Channel, n)
+	case wakeKind:
+		m.User = b.rest
 	case sumKind, bundleKind, unknownKind: // are taken apart by the topic, or not at all
 	}
 	return m

@@ -288,6 +288,9 @@ func (c *courier) remove(item *waiting) {
 	delete(c.known, item.of.ID)
 	c.bytes -= bytesOf(item.of)
 	c.change.Remove = append(c.change.Remove, item.of)
+	if len(item.told) > 0 {
+		c.change.Untell = append(c.change.Untell, item.of.ID)
+	}
 }
 
 // fill makes parcels of what waits, as far as requests may be made, and takes those that
@@ -334,7 +337,7 @@ func (c *courier) keep(p *parcel) {
 // flush tells the store what has changed, and sends what was recorded. It says whether the
 // store could be told.
 func (c *courier) flush(ctx context.Context) bool {
-	if c.change.isEmpty() {
+	if isEmpty(&c.change) {
 		return true
 	}
 	if err := c.store.Commit(ctx, c.app.ID, c.change); err != nil {

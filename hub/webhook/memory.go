@@ -48,13 +48,16 @@ func (m *Memory) app(id string) *memoryApp {
 }
 
 // Note takes an occurrence. It does not block; hub.Memory calls it.
-func (m *Memory) Note(o hub.Occurrence) {
+func (m *Memory) Note(o hub.Occurrence) { m.note(o) }
+
+// note returns the id that it gives the occurrence; false: too much waits.
+func (m *Memory) note(o hub.Occurrence) (id string, ok bool) {
 	m.mu.Lock()
 	a := m.app(o.Topic.App)
 	if a.bytes+bytesOf(o) > MaxBytes {
 		a.dropped++
 		m.mu.Unlock()
-		return
+		return "", false
 	}
 	m.next++
 	o.ID = strconv.FormatUint(m.next, 10)
@@ -66,6 +69,7 @@ func (m *Memory) Note(o hub.Occurrence) {
 	if wake != nil {
 		wake()
 	}
+	return o.ID, true
 }
 
 // Own implements Store: there is no other node.
@@ -133,7 +137,9 @@ func (m *Memory) Commit(_ context.Context, app string, c Change) error {
 			a.bytes -= bytesOf(kept)
 			delete(a.occurrences, o.ID)
 		}
-		delete(a.told, o.ID)
+	}
+	for _, id := range c.Untell {
+		delete(a.told, id)
 	}
 	for _, id := range c.Settle {
 		delete(a.parcels, id)

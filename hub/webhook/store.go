@@ -44,24 +44,17 @@ type Store interface {
 const OwnFor = 5 * time.Second
 
 // Change is what a courier has a Store do in one go.
-type Change struct {
-	Take   []hub.Parcel        // to be delivered
-	Remove []hub.Occurrence    // all that they tell stands in parcels
-	Told   map[string][]string // by occurrence that is not removed yet: the endpoints that were told
-	Settle []string            // parcels that have arrived or were given up
-	GiveUp []hub.Parcel        // those that were given up, with the reason
-	Recent [][]byte            // tries, for the operator
-}
+type Change = hub.HookChange
 
-func (c *Change) isEmpty() bool {
+func isEmpty(c *Change) bool {
 	return len(c.Take)+len(c.Remove)+len(c.Told)+len(c.Settle)+len(c.GiveUp)+len(c.Recent) == 0
 }
 
 const (
 	// KeptFailed is how many parcels that were given up a Store keeps, and KeptRecent how
 	// many tries.
-	KeptFailed = 1000
-	KeptRecent = 100
+	KeptFailed = hub.KeptFailed
+	KeptRecent = hub.KeptRecent
 	// MaxBytes is what may wait for an app's endpoints.
 	MaxBytes = 64 << 20
 )

@@ -13,12 +13,13 @@ for _, node in ipairs(redis.call('SMEMBERS', tag .. ':graves')) do
     end
     local app, channel = split(topic)
     local held = tag .. ':h:' .. topic .. ':' .. node
+    local hooks = tonumber(redis.call('HGET', tag .. ':hooks', topic) or 0)
     for _, user in ipairs(redis.call('SRANDMEMBER', held, left)) do
-      exit(node, app, channel, user)
+      exit(node, app, channel, user, hooks, 'b')
       left = left - 1
     end
     if redis.call('EXISTS', held) == 0 then
-      set(node, app, channel, 0)
+      set(node, app, channel, 0, hooks, 'b')
       if redis.call('HEXISTS', tag .. ':counted', topic) == 1 then
         redis.call('ZADD', tag .. ':due', 'NX', digits(now), topic)
       end

@@ -24,6 +24,11 @@
 --   :r:<node>       set: the topics on which a node has anything
 --   :x:<topic>      the cached event's frame; of a user's status channel: that the
 --                   user's connections were terminated
+--   :hooks          hash: occupied channel -> the kinds of occurrences that are noted
+--   :occurred:<app> stream of occurrences that were not all told
+--   :unnoted:<app>  how many were not noted, since there were too many
+--   :woken:<app>    exists shortly after somebody was woken
+--   :missed:<topic> exists for a second after the channel was found empty
 --   :sizes:<app>    hash: channel -> bytes of its cached event; under a colon, of all
 --   :expiries:<app> sorted set: channel -> when its cached event expires
 --   :counted, :due  when subscribers were last told how many they are, and
@@ -40,6 +45,15 @@
 --   :dying          sorted set: ended lease -> when somebody last took on to bury
 --   :sweep          exists for as long as somebody has swept
 --
+-- and, outside of scripts, in a partition of the app; see webhooks.go:
+--
+--   :hooker:<app>   the node that delivers the app's webhooks
+--   :parcels:<app>  hash: id -> delivery that has not arrived
+--   :told:<app>     hash: occurrence -> endpoints that were told, while others are not
+--   :failed:<app>   hash: id -> delivery that was given up
+--   :retried:<app>  set: ids of deliveries that the operator has sent again
+--   :recent:<app>   list of tries
+--
 -- and, outside of scripts, in some partition; see owners.go:
 --
 --   :o:<session>    "node address" of the owner of a client over HTTP
@@ -54,8 +68,8 @@
 -- Arguments have their names from forms.go, which also says what take(…) takes: the
 -- next item of a list. Those of all scripts are me, the node; deadline, or 0;
 -- log_bytes, how many the logs of a partition may have together. The name of the command that publishes is set
--- before this, and so are log_age, settle_step, bury_again, sweep_pause and
--- dead_kept, which times.go tells of.
+-- before this, and so are log_age, settle_step, bury_again, sweep_pause, dead_kept and
+-- wake_pause, which times.go tells of, and most_occurrences.
 
 local tag = KEYS[1]
 deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)

@@ -15,8 +15,34 @@ local function settling()
   return is_settling
 end
 
--- set notes a node's subscribers on a channel and returns those of all nodes.
-local function set(node, app, channel, n)
+-- opened are the channels of which it is noted already that they are occupied: before the
+-- users who come.
+local opened = {}
+
+local function tell_opening(app, channel, hooks, flags)
+  if hooks == 0 or tonumber(redis.call('HGET', tag .. ':subs:' .. app, channel) or 0) > 0 then return end
+  opened[app .. ':' .. channel] = true
+  if wants(hooks, occupied) then occur(app, channel, occupied, flags) end
+end
+
+-- tell_subscribers notes what follows from another number of subscribers.
+local function tell_subscribers(app, channel, total, before, hooks, flags)
+  local topic = app .. ':' .. channel
+  if total > 0 and before <= 0 then
+    redis.call('HSET', tag .. ':hooks', topic, hooks)
+    if not opened[topic] and wants(hooks, occupied) then occur(app, channel, occupied, flags) end
+  elseif total <= 0 and (before > 0 or opened[topic]) then
+    redis.call('HDEL', tag .. ':hooks', topic)
+    if wants(hooks, vacated) then occur(app, channel, vacated, flags .. (settling() and 'u' or '')) end
+  end
+  if total ~= before and wants(hooks, subscribers_count) and string.sub(channel, 1, 9) ~= 'presence-' then
+    occur(app, channel, subscribers_count, flags, 'n', math.max(total, 0))
+  end
+end
+
+-- set notes a node's subscribers on a channel and returns those of all nodes. Flags say how
+-- it came about that they are others; hooks, what is noted of it.
+local function set(node, app, channel, n, hooks, flags)
   local topic = app .. ':' .. channel
   local counts, refs, all = tag .. ':n:' .. topic, tag .. ':r:' .. node, tag .. ':subs:' .. app
   local before = tonumber(redis.call('HGET', counts, node) or 0)
@@ -34,6 +60,7 @@ local function set(node, app, channel, n)
     redis.call('HDEL', all, channel)
     redis.call('HDEL', tag .. ':counted', topic)
   end
+  if hooks > 0 then tell_subscribers(app, channel, total, total - n + before, hooks, flags) end
   return total
 end
 
@@ -45,7 +72,7 @@ end
 
 -- enter puts a user of a node on the roster, and announces one who is new there.
 -- It returns false when there is no room.
-local function enter(node, app, channel, user, info, max)
+local function enter(node, app, channel, user, info, max, hooks, flags)
   local topic = app .. ':' .. channel
   local members = tag .. ':m:' .. topic
   local before = redis.call('HGET', members, user)
@@ -60,6 +87,7 @@ local function enter(node, app, channel, user, info, max)
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, 1) == 1 then
     redis.call('HSET', tag .. ':users:' .. app, channel, redis.call('HLEN', members))
     send(app, channel, 'i' .. string_of(user) .. info)
+    if wants(hooks, member_added) then occur(app, channel, member_added, flags, 'u', user) end
   end
   return true
 end
@@ -67,7 +95,7 @@ end
 -- exit takes a user of a node off the roster, and announces one who is gone from
 -- all nodes. While nodes come back after a loss nothing is announced: the user
 -- may be with one that has not said so yet. What the roster adds up to is told then.
-local function exit(node, app, channel, user)
+local function exit(node, app, channel, user, hooks, flags)
   local topic = app .. ':' .. channel
   if redis.call('SREM', tag .. ':h:' .. topic .. ':' .. node, user) == 0 then return end
   if redis.call('HINCRBY', tag .. ':w:' .. topic, user, -1) > 0 then return end
@@ -85,9 +113,11 @@ local function exit(node, app, channel, user)
   end
   if settling() then
     redis.call('SADD', tag .. ':quiet', topic)
+    flags = flags .. 'u'
   else
     send(app, channel, 'o' .. string_of(user))
   end
+  if wants(hooks, member_removed) then occur(app, channel, member_removed, flags, 'u', user) end
 end
 
 -- speak tells what rosters add up to on which departures were held back, once all

@@ -10,7 +10,12 @@ for _ = 1, tonumber(events) do
   if cache_ms ~= '0' then
     cache(app, channel, string.sub(body, tonumber(frame_at) + 1), tonumber(cache_ms))
   end
-  local number = send(app, channel, body, tonumber(count))
+  local events_in_it, noted = string.match(count, '^(%d+)%+?(%d*)$')
+  local number = send(app, channel, body, tonumber(events_in_it))
   if number then kept, kept_app = number, app end
+  for _ = 1, tonumber(noted) or 0 do
+    take(occurrence)
+    occur(app, channel, client_event, '', 'u', user, 'e', event_name, 'd', data, 's', socket)
+  end
 end
 return {'ok', digits(seq), kept, kept_app, epoch}

@@ -1,6 +1,6 @@
 -- Says what the node has on channels, and what has changed.
--- Flags: c = the subscribers are told how many they are; the answer has r = the
--- roster, s = the sum of it, x = the cached event.
+-- Flags: c = the subscribers are told how many they are; w = something is noted for
+-- webhooks; the answer has r = the roster, s = the sum of it, x = the cached event.
 -- Answers ok, 1 = nodes are coming back, the epoch, and for each channel an array
 -- of: its place in the order, the cached frame, the numbers of the moves for which
 -- there was no room, how many subscribers the node was granted, 1 = that may be
@@ -14,11 +14,17 @@ for _ = 1, tonumber(channels) do
   take(state)
   local n, most = tonumber(subscribers), tonumber(most_subscribers)
   local topic, full = app .. ':' .. channel, {}
+  local wanted, how = 0, ''
+  if string.find(flags, 'w', 1, true) then
+    take(hook)
+    wanted, how = tonumber(kinds), cause
+    if n > 0 then tell_opening(app, channel, wanted, how) end
+  end
   for i = 0, tonumber(moves) - 1 do
     take(move)
-    if sign == '-' then
-      exit(me, app, channel, user)
-    elseif not enter(me, app, channel, user, info, tonumber(most_users)) then
+    if sign == '-' or sign == '~' then
+      exit(me, app, channel, user, wanted, sign == '~' and 'b' or '')
+    elseif not enter(me, app, channel, user, info, tonumber(most_users), wanted, sign == '=' and 'a' or '') then
       full[#full + 1] = i
       n = math.max(n - 1, 0)
     end
@@ -33,11 +39,17 @@ for _ = 1, tonumber(channels) do
       doubt = settling() or redis.call('EXISTS', tag .. ':graves') == 1
     end
   end
-  local total = set(me, app, channel, n)
+  local total = set(me, app, channel, n, wanted, how)
   -- The subscriber is told the count behind its acknowledgement.
   local answer = {digits(seq), '', table.concat(full, ' '), digits(n), doubt and '1' or '0', '0'}
   if string.find(flags, 'c', 1, true) then count(app, channel, total) end
-  if string.find(flags, 'x', 1, true) then answer[2] = redis.call('GET', tag .. ':x:' .. topic) or '' end
+  if string.find(flags, 'x', 1, true) then
+    answer[2] = redis.call('GET', tag .. ':x:' .. topic) or ''
+    if answer[2] == '' and wants(wanted, cache_miss)
+      and redis.call('SET', tag .. ':missed:' .. topic, '', 'NX', 'PX', 1000) then
+      occur(app, channel, cache_miss, '')
+    end
+  end
   if string.find(flags, 's', 1, true) then answer[6] = redis.call('HGET', tag .. ':sums', topic) or '0' end
   if string.find(flags, 'r', 1, true) then
     answer[6] = 'r'

@@ -1,0 +1,76 @@
+package redisbus_test
+
+import (
+	"channels/hub"
+	"channels/protocol"
+	"testing"
+	"time"
+
+	"channels/hub/redisbus"
+	"channels/hub/webhook/storetest"
+)
+
+func TestWebhooks(t *testing.T) {
+	s := newServer(t)
+	storetest.Store(t, func(t *testing.T) []storetest.Node {
+		s.cli("flushall")
+		return webhookNodes(open(t, s.url()), open(t, s.url()))
+	})
+}
+
+func webhookNodes(buses ...*redisbus.Bus) (nodes []storetest.Node) {
+	for _, b := range buses {
+		nodes = append(nodes, storetest.Node{Bus: b, State: b, Store: b.Webhooks()})
+	}
+	return nodes
+}
+
+func TestWebhooksCluster(t *testing.T) {
+	servers, url := newCluster(t, 3, 0)
+	storetest.Store(t, func(t *testing.T) []storetest.Node {
+		for _, s := range servers {
+			s.cli("flushall")
+		}
+		return webhookNodes(open(t, url), open(t, url))
+	})
+}
+
+// TestWebhookOwner: when the node that delivers dies, another one is the owner within ten
+// seconds, and of who was on it, it is noted that they are gone.
+func TestWebhookOwner(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	dying, next := open(t, s.url()), open(t, s.url())
+	one, two := dying.Webhooks(), next.Webhooks()
+	if mine, err := one.Own(t.Context(), "1"); err != nil || !mine {
+		t.Fatal(mine, err)
+	}
+	room := hub.Topic{App: "1", Channel: "presence-room"}
+	done := make(chan error, 1)
+	dying.Join(hub.Join{Topic: room, Subscribers: 1, Member: &protocol.Member{ID: "ann"}, Hooks: hub.HookMemberRemoved | hub.HookVacated},
+		func(_ hub.Joined, err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	dying.Crash()
+	died := time.Now()
+	within(t, "another node is the owner", func() bool {
+		mine, err := two.Own(t.Context(), "1")
+		return err == nil && mine
+	})
+	if wait := time.Since(died); wait > 10*time.Second {
+		t.Errorf("after %v", wait)
+	}
+	two.Watch("1", func() {})
+	var got []hub.Occurrence
+	within(t, "who was on it is noted as gone", func() bool {
+		found, err := two.Occurrences(t.Context(), "1", false)
+		got = append(got, found...)
+		return err == nil && len(got) >= 2
+	})
+	for i, kind := range []hub.Hooks{hub.HookMemberRemoved, hub.HookVacated} {
+		if got[i].Kind != kind || !got[i].Broken || got[i].Topic != room {
+			t.Errorf("%+v", got[i])
+		}
+	}
+}
