@@ -37,6 +37,9 @@ func shownMetrics(t *testing.T, soketi bool) []string {
 			names = append(names, name)
 		}
 	}
+	for _, d := range webhookDescs() {
+		names = append(names, regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1])
+	}
 	for _, m := range busMetrics() {
 		names = append(names, regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(m.desc.String())[1])
 	}

@@ -229,9 +229,37 @@ func TestMistakes(t *testing.T) {
 			file: "proxy_protocol: true\ntrusted_proxies: []\n",
 			want: []string{"proxy_protocol: true: needs trusted_proxies"},
 		},
-		"what is not supported": {
-			file: apps + ", webhooks: []}\n",
-			want: []string{"apps[0].webhooks (line 2): webhooks are not supported"},
+		"webhooks that are none": {
+			file: apps + ", webhooks: {url: x}}\n",
+			want: []string{"apps[0].webhooks (line 2): must be a list of endpoints"},
+		},
+		"all mistakes of endpoints": {
+			file: apps + `, webhooks: [
+  {url: "ftp://example.com", events: [channel_occupied, channel_empty]},
+  {url: "https://example.com/#x", events: [], timeout: 5ms, batch: perhaps, retries: 3},
+  {events: member_added, headers: {X-Pusher-Key: very-secret, "a b": x, Ok: [1]}},
+  {url: "https://user:very-secret@example.com", events: client_event}, {url: "https://user:very-secret@example.com", events: cache_miss},
+  nonsense]}
+`,
+			want: []string{
+				"apps[0].webhooks[0].url: must be a URL such as https://example.com/webhooks",
+				"apps[0].webhooks[0].events: \"channel_occupied, channel_empty\": must be some of channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, subscription_count, not channel_empty",
+				"apps[0].webhooks[1].url: must have no part after #",
+				"apps[0].webhooks[1].events: \"\": must be some of",
+				"apps[0].webhooks[1].timeout: 5ms: must be",
+				"apps[0].webhooks[1].batch: perhaps: must be",
+				"apps[0].webhooks[1].retries (line 4): is not a setting",
+				"apps[0].webhooks[2].url (line 5): is missing",
+				"apps[0].webhooks[2].headers.X-Pusher-Key (line 5): is set by the server",
+				"apps[0].webhooks[2].headers.\"a b\" (line 5): is no name of a header",
+				"apps[0].webhooks[2].headers.Ok (line 5): must be a single line of text",
+				"apps[0].webhooks[4] (line 6): is the same url and channel_prefix",
+				"apps[0].webhooks[5] (line 7): must be a mapping with url and events",
+			},
+		},
+		"half an endpoint in the environment": {
+			env:  map[string]string{"CHANNELS_APP_WEBHOOK_URL": "https://example.com"},
+			want: []string{"CHANNELS_APP_WEBHOOK_URL: needs both CHANNELS_APP_WEBHOOK_URL and CHANNELS_APP_WEBHOOK_EVENTS"},
 		},
 		"a Redis that is none": {
 			args: []string{"--redis", "http://:very-secret@localhost"}, env: map[string]string{"CHANNELS_REDIS_URL": "redis://:very-secret@localhost/x"},

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	webhookLabels    = []string{"app"}
+	webhookLabels    = []string{"app_id"}
 	webhookWaiting   = prometheus.NewDesc("channels_webhook_waiting_events", "Events that wait to be delivered by this node.", webhookLabels, nil)
 	webhookBytes     = prometheus.NewDesc("channels_webhook_waiting_bytes", "What they take.", webhookLabels, nil)
 	webhookAge       = prometheus.NewDesc("channels_webhook_oldest_seconds", "Age of the oldest of them.", webhookLabels, nil)
@@ -17,12 +17,17 @@ var (
 	webhookDurations = prometheus.NewDesc("channels_webhook_request_seconds", "How long requests to endpoints took.", webhookLabels, nil)
 )
 
+// webhookDescs are all of them.
+func webhookDescs() []*prometheus.Desc {
+	return []*prometheus.Desc{webhookWaiting, webhookBytes, webhookAge, webhookRequests, webhookGivenUp, webhookDropped, webhookDurations}
+}
+
 // webhookCollector shows the metrics of webhooks.
 type webhookCollector struct{ engine *webhook.Engine }
 
 // Describe implements prometheus.Collector.
 func (c webhookCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{webhookWaiting, webhookBytes, webhookAge, webhookRequests, webhookGivenUp, webhookDropped, webhookDurations} {
+	for _, d := range webhookDescs() {
 		to <- d
 	}
 }

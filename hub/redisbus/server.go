@@ -281,6 +281,16 @@ func (s *server) now() uint64 {
 	return uint64(max(0, s.bus.sinceStart(time.Now())+skew))
 }
 
+// localTime is when it was some time at the server, by this machine's clock, with a
+// monotonic reading; now if the server's clock is not known.
+func (s *server) localTime(micros uint64) time.Time {
+	now := time.Now()
+	if at := s.now(); at > 0 {
+		return now.Add(time.Duration(int64(micros)-int64(at)) * time.Microsecond) //nolint:gosec // both are times
+	}
+	return now
+}
+
 // deadline is when a script that is sent now is too late, by the server's clock,
 // in µs; 0 = never.
 func (s *server) deadline() uint64 {

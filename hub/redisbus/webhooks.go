@@ -202,7 +202,7 @@ func (w *Webhooks) readPages(app string, pages map[int]*redis.XMessageSliceCmd) 
 		}
 		for _, e := range entries {
 			h.at[p] = e.ID
-			found = append(found, occurrenceOf(app, p, e))
+			found = append(found, w.occurrenceOf(app, p, e))
 		}
 		h.dirty[p] = h.dirty[p] || len(entries) == readAtOnce
 	}
@@ -212,8 +212,8 @@ func (w *Webhooks) readPages(app string, pages map[int]*redis.XMessageSliceCmd) 
 	return nil, failed
 }
 
-// occurrenceOf reads what lua/occur.lua has written.
-func occurrenceOf(app string, partition int, e redis.XMessage) hub.Occurrence {
+// occurrenceOf reads what lua/occur.lua has written. Its time becomes one of this machine's.
+func (w *Webhooks) occurrenceOf(app string, partition int, e redis.XMessage) hub.Occurrence {
 	field := func(name string) string {
 		s, _ := e.Values[name].(string)
 		return s
@@ -223,7 +223,7 @@ func occurrenceOf(app string, partition int, e redis.XMessage) hub.Occurrence {
 		ID:        strconv.Itoa(partition) + "/" + e.ID,
 		Kind:      hub.Hooks(min(digitsOf(field("k")), 255)),
 		Topic:     hub.Topic{App: app, Channel: field("c")},
-		At:        time.UnixMicro(int64(min(digitsOf(field("t")), 1<<62))),
+		At:        w.bus.out[partition].server.Load().localTime(digitsOf(field("t"))),
 		User:      field("u"),
 		Count:     number(field("n")),
 		Broken:    strings.Contains(flags, "b"),

@@ -3,6 +3,7 @@ package redisbus_test
 import (
 	"channels/hub"
 	"channels/protocol"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,5 +73,35 @@ func TestWebhookOwner(t *testing.T) {
 		if got[i].Kind != kind || !got[i].Broken || got[i].Topic != room {
 			t.Errorf("%+v", got[i])
 		}
+	}
+}
+
+func BenchmarkTransitions(b *testing.B) {
+	bus := open(b, newServer(b).url())
+	storetest.Transitions(b, webhookNodes(bus)[0])
+}
+
+// TestNoWebhooksCostNothing: Redis is asked nothing for webhooks by an app that has none,
+// and is told nothing.
+func TestNoWebhooksCostNothing(t *testing.T) {
+	s := newServer(t)
+	b := open(t, s.url())
+	room := hub.Topic{App: "1", Channel: "presence-room"}
+	enterRoom(t, b, room, "ann", "bob")
+	if err := publish(nodeOf(b), room, "n"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	b.Leave(hub.Leave{Topic: room, Gone: "ann"}, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"*:occurred:*", "*:hooks", "*:woken:*", "*:hooker:*"} {
+		if keys := strings.TrimSpace(s.cli("keys", pattern)); keys != "" {
+			t.Errorf("keys %s", keys)
+		}
+	}
+	if stats := s.cli("info", "commandstats"); strings.Contains(stats, "cmdstat_xlen") {
+		t.Errorf("occurrences were counted:\n%s", stats)
 	}
 }

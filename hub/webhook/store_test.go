@@ -106,3 +106,25 @@ func TestDiskRestarts(t *testing.T) {
 	}
 	end(d)
 }
+
+func BenchmarkTransitions(b *testing.B) {
+	b.Run("memory", func(b *testing.B) {
+		memory, store := hub.NewMemory(), webhook.NewMemory()
+		memory.NoteOccurrences(store.Note, nil)
+		defer memory.Close()
+		storetest.Transitions(b, storetest.Node{Bus: memory, State: memory, Store: store})
+	})
+	b.Run("disk", func(b *testing.B) {
+		store, err := webhook.OpenDisk(b.TempDir(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			b.Fatal(err)
+		}
+		memory := hub.NewMemory()
+		memory.NoteOccurrences(store.Note, store.Written)
+		storetest.Transitions(b, storetest.Node{Bus: memory, State: memory, Store: store})
+		memory.Close()
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+}

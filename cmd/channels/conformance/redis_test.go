@@ -23,6 +23,7 @@ type redisServer struct {
 	port int
 	dir  string
 	cmd  *exec.Cmd
+	keep bool // on disk, all that it has answered
 }
 
 var redisPorts atomic.Int32
@@ -59,8 +60,12 @@ func freeRedisPort(t testing.TB) int {
 
 func (r *redisServer) start() {
 	r.t.Helper()
+	appendonly := "no"
+	if r.keep {
+		appendonly = "yes"
+	}
 	r.cmd = exec.Command("redis-server", "--port", strconv.Itoa(r.port), "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", r.dir, "--logfile", filepath.Join(r.dir, "log"))
+		"--save", "", "--appendonly", appendonly, "--appendfsync", "always", "--dir", r.dir, "--logfile", filepath.Join(r.dir, "log"))
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatalf("redis-server: %v", err)
 	}
@@ -73,7 +78,7 @@ func (r *redisServer) start() {
 	}
 }
 
-// kill ends it at once; what it held is gone.
+// kill ends it at once; what it held is gone, if it is not kept.
 func (r *redisServer) kill() {
 	_ = r.cmd.Process.Kill()
 	_ = r.cmd.Wait()
