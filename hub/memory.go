@@ -48,7 +48,8 @@ type memoryShard struct {
 	channels map[Topic]*memoryChannel
 	expiring []expiry // one for each channel with a cached event
 
-	note func(Occurrence) // nil = nobody is told
+	note   func(Occurrence)    // nil = nobody is told
+	missed map[Topic]time.Time // when somebody last found a cache channel empty
 
 	terminated map[Topic]time.Time // by status channel: when its user was last terminated
 }
@@ -64,7 +65,6 @@ type memoryChannel struct {
 	expires     time.Time         // when the cached event does
 	counted     time.Time         // when the subscription count was last sent
 	countDue    bool              // a timer will send it
-	missed      time.Time         // when somebody last found it empty
 }
 
 // expiry says when to check whether a channel's cached event has expired.
@@ -229,6 +229,11 @@ func (s *memoryShard) expire(now time.Time) {
 	}
 	clear(s.expiring[len(kept):])
 	s.expiring = kept
+	for t, at := range s.missed {
+		if now.Sub(at) >= missInterval {
+			delete(s.missed, t)
+		}
+	}
 	for t, at := range s.terminated {
 		if now.Sub(at) >= TerminateKept {
 			delete(s.terminated, t)

@@ -45,7 +45,7 @@ func (s *memoryShard) join(j Join) (Joined, error) {
 		Cached:  ch.live(time.Now()),
 	}
 	if joined.Cached == nil && j.Hooks.Has(HookCacheMiss) && protocol.KindOf(j.Topic.Channel).IsCache() {
-		s.miss(ch, j.Topic)
+		s.miss(j.Topic)
 	}
 	if j.Counted {
 		s.count(j.Topic, ch)
@@ -96,11 +96,16 @@ func (s *memoryShard) setSubscribers(ch *memoryChannel, t Topic, count int, hook
 // missInterval is how often it is noted that a channel was found empty.
 const missInterval = time.Second
 
-func (s *memoryShard) miss(ch *memoryChannel, t Topic) {
-	if now := time.Now(); now.Sub(ch.missed) >= missInterval {
-		ch.missed = now
-		s.occur(HookCacheMiss, Occurrence{Kind: HookCacheMiss, Topic: t})
+func (s *memoryShard) miss(t Topic) {
+	now := time.Now()
+	if at, before := s.missed[t]; before && now.Sub(at) < missInterval {
+		return
 	}
+	if s.missed == nil {
+		s.missed = make(map[Topic]time.Time)
+	}
+	s.missed[t] = now
+	s.occur(HookCacheMiss, Occurrence{Kind: HookCacheMiss, Topic: t})
 }
 
 // occur notes what somebody is told of.

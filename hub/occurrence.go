@@ -19,7 +19,7 @@ const (
 	HookCount                           // another number of subscribers
 )
 
-// Has says whether the set has a kind.
+// Has says whether the set has one of some kinds.
 func (h Hooks) Has(kind Hooks) bool { return h&kind != 0 }
 
 // Webhook is an endpoint that is told of what occurs in an app. It does not change.
@@ -38,19 +38,23 @@ func (w *Webhook) Wants(kind Hooks, channel string) bool {
 }
 
 // hooks are the kinds of occurrences on a channel that are noted: those of which somebody
-// is told, and with a departure the arrival that takes it back.
+// is told, and of an arrival and its departure both, since a return within the grace takes
+// back both. Of the server's own channels nothing is.
 func (a *App) hooks(channel string) Hooks {
 	all := Hooks(0)
+	if len(a.Webhooks) == 0 || strings.HasPrefix(channel, "#") {
+		return 0
+	}
 	for i := range a.Webhooks {
 		if strings.HasPrefix(channel, a.Webhooks[i].ChannelPrefix) {
 			all |= a.Webhooks[i].Hooks
 		}
 	}
-	if all.Has(HookVacated) {
-		all |= HookOccupied
+	if all.Has(HookOccupied | HookVacated) {
+		all |= HookOccupied | HookVacated
 	}
-	if all.Has(HookMemberRemoved) {
-		all |= HookMemberAdded
+	if all.Has(HookMemberAdded | HookMemberRemoved) {
+		all |= HookMemberAdded | HookMemberRemoved
 	}
 	return all
 }
