@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,16 +92,28 @@ func newSender(allowPrivate bool, roots *x509.CertPool) *sender {
 	}
 }
 
-// sharedSpace is of carriers, and not of the internet either.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+// special are further networks that are not of the internet: of carriers, of protocols and
+// benchmarks, and those that stand for IPv4 addresses.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"),
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("fec0::/10"),
+}
 
 func mayCall(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() || sharedSpace.Contains(ip) {
+	ip := at.Addr().Unmap().WithZone("")
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() ||
+		slices.ContainsFunc(special, func(network netip.Prefix) bool { return network.Contains(ip) }) {
 		return fmt.Errorf("%s %w", ip, errRefused)
 	}
 	return nil
@@ -145,7 +158,7 @@ func (s *sender) request(ctx context.Context, app *hub.App, w *hub.Webhook, p *p
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "channels-webhook")
 	r.Header.Set(keyHeader, app.Key)
-	r.Header.Set(signatureHeader, protocol.Sign(app.Secret, string(p.Body)))
+	r.Header.Set(signatureHeader, protocol.Sign(oldestSecret(app), string(p.Body)))
 	r.Header.Set(deliveryHeader, p.ID)
 	answer, err := s.client.Do(r)
 	if err != nil {
@@ -157,6 +170,14 @@ func (s *sender) request(ctx context.Context, app *hub.App, w *hub.Webhook, p *p
 		err = nil // it has been taken; what it says about it does not matter
 	}
 	return answer.StatusCode, beginning(text), err
+}
+
+// oldestSecret signs while an app has several: receivers get to know the new one first.
+func oldestSecret(app *hub.App) string {
+	if n := len(app.OtherSecrets); n > 0 {
+		return app.OtherSecrets[n-1]
+	}
+	return app.Secret
 }
 
 // beginning is what an operator is shown of an answer.
