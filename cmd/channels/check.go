@@ -19,6 +19,21 @@ func (l *loader) check() {
 	l.checkLimits()
 	l.checkListeners()
 	l.checkTLS()
+	l.checkWebhooks()
+}
+
+// checkWebhooks looks at the settings of the node that are for webhooks.
+func (l *loader) checkWebhooks() {
+	s := &l.settings
+	if s.Data != "" && s.Redis != "" {
+		l.mistake("data", shownValue(s.Data), "is for a node without Redis; with Redis, webhooks are kept there")
+	}
+	if s.WebhooksCAFile == "" || readable(s.WebhooksCAFile) != nil {
+		return // none, or a mistake that has been told
+	}
+	if _, err := webhookRoots(s.WebhooksCAFile); err != nil {
+		l.mistake("webhooks_ca_file", shownValue(s.WebhooksCAFile), err.Error())
+	}
 }
 
 // checkLimits refuses limits of which one makes another useless.

@@ -51,7 +51,7 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 	backend.engine.Store(engine)
 	roots, err := webhookRoots(s.WebhooksCAFile)
 	if err != nil {
-		return err
+		return fmt.Errorf("webhooks_ca_file: %w", err)
 	}
 	webhooks := webhook.Start(webhook.Options{
 		Apps: s.Apps, Store: backend.occurrences, Log: log, AllowPrivate: s.WebhooksAllowPrivate, Roots: roots,

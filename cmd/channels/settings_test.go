@@ -261,6 +261,19 @@ func TestMistakes(t *testing.T) {
 			env:  map[string]string{"CHANNELS_APP_WEBHOOK_URL": "https://example.com"},
 			want: []string{"CHANNELS_APP_WEBHOOK_URL: needs both CHANNELS_APP_WEBHOOK_URL and CHANNELS_APP_WEBHOOK_EVENTS"},
 		},
+		"an endpoint beside a file": {
+			file: apps + "}\n",
+			env:  map[string]string{"CHANNELS_APP_WEBHOOK_URL": "https://example.com/", "CHANNELS_APP_WEBHOOK_EVENTS": "cache_miss"},
+			want: []string{"CHANNELS_APP_WEBHOOK_URL, CHANNELS_APP_WEBHOOK_EVENTS: apps are named in the file"},
+		},
+		"data beside a Redis": {
+			args: []string{"--data", "/tmp/x", "--redis", "redis://localhost"},
+			want: []string{"data: /tmp/x: is for a node without Redis"},
+		},
+		"too long a time for an answer": {
+			file: apps + `, webhooks: [{url: "https://example.com/", events: [cache_miss], timeout: 1h}]}`,
+			want: []string{"apps[0].webhooks[0].timeout: 1h: must be a duration between 100ms and 1m"},
+		},
 		"a Redis that is none": {
 			args: []string{"--redis", "http://:very-secret@localhost"}, env: map[string]string{"CHANNELS_REDIS_URL": "redis://:very-secret@localhost/x"},
 			want: []string{`--redis: scheme "http": must be redis`, `CHANNELS_REDIS_URL: path "x": must be the number of a database`},
@@ -456,6 +469,55 @@ func TestShownSettingsLoadAgain(t *testing.T) {
 	}
 	if s.Apps[0].Key != "k" || s.Apps[0].MaxBatch != 10 {
 		t.Errorf("got %+v", s.Apps[0])
+	}
+}
+
+// TestShownWebhooksLoadAgain: so it is with endpoints, but for what is secret.
+func TestShownWebhooksLoadAgain(t *testing.T) {
+	file := `apps:
+  - id: 1
+    key: one
+    secret: very-secret
+    webhooks:
+      - url: https://user:very-secret@example.com/hooks
+        events: [cache_miss, channel_occupied]
+        channel_prefix: private-
+        batch: false
+        timeout: 2s
+        headers: {x-token: very-secret}
+`
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"check-config", "--config", configFile(t, file)}, nil, &out, &out); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out.String())
+	}
+	if strings.Contains(out.String(), "very-secret") {
+		t.Errorf("a secret is shown:\n%s", out.String())
+	}
+	again := strings.Replace(strings.Replace(out.String(), "url: '***'", "url: https://example.com/", 1), "redis: '***'", "", 1)
+	s, err := loadSettings([]string{"--config", configFile(t, again)}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hub.Webhook{
+		URL: "https://example.com/", Hooks: hub.HookCacheMiss | hub.HookOccupied, ChannelPrefix: "private-",
+		Timeout: 2 * time.Second, Headers: map[string]string{"X-Token": "***"},
+	}
+	if got := s.Apps[0].Webhooks; len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+// TestWebhookOfTheEnvironment: one endpoint, with the defaults.
+func TestWebhookOfTheEnvironment(t *testing.T) {
+	s, err := loadSettings(nil, environment(map[string]string{
+		"CHANNELS_APP_WEBHOOK_URL": "http://localhost:3000/hooks", "CHANNELS_APP_WEBHOOK_EVENTS": "member_added, member_removed",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hub.Webhook{URL: "http://localhost:3000/hooks", Hooks: hub.HookMemberAdded | hub.HookMemberRemoved, Batch: true, Timeout: 4 * time.Second}
+	if got := s.Apps[0].Webhooks; len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }
 

@@ -30,7 +30,7 @@ func webhookSettings() []setting[hub.Webhook] {
 		{name: "batch", fallback: "true", meaning: "up to 20 events in a request, after 250 ms at most; false = one",
 			field: func(w *hub.Webhook) value { return boolean{&w.Batch} }},
 		{name: "timeout", fallback: "4s", meaning: "for the answer",
-			field: func(w *hub.Webhook) value { return duration{&w.Timeout, 100 * time.Millisecond} }},
+			field: func(w *hub.Webhook) value { return answerTime{duration{&w.Timeout, 100 * time.Millisecond}} }},
 	}
 }
 
@@ -142,16 +142,31 @@ func webhookRoots(name string) (*x509.CertPool, error) {
 	}
 	certificates, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("webhooks_ca_file: %w", err)
+		return nil, errors.New("must be a file that can be read: " + cause(err))
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(certificates) {
-		return nil, fmt.Errorf("webhooks_ca_file: %s has no certificate in PEM form", name)
+		return nil, errors.New("must hold certificates in PEM form")
 	}
 	return roots, nil
+}
+
+// answerTime is how long an endpoint may take to answer.
+type answerTime struct{ duration }
+
+// mostAnswerTime bounds it, since a request holds one of the endpoint's few places.
+const mostAnswerTime = time.Minute
+
+func (v answerTime) set(s string) error {
+	var d time.Duration
+	if err := (duration{&d, 0}).set(s); err != nil || d < v.min || d > mostAnswerTime {
+		return fmt.Errorf("must be a duration between %s and 1m", v.min)
+	}
+	*v.to = d
+	return nil
 }
 
 type text struct{ to *string }
