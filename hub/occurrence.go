@@ -91,11 +91,10 @@ type Parcel struct {
 	Record []byte
 }
 
+// What is kept of an app for its operator.
 const (
-	// KeptFailed is how many Parcels are kept that were given up, of an app, and KeptRecent
-	// how many tries.
-	KeptFailed = 1000
-	KeptRecent = 100
+	KeptFailed = 1000 // Parcels that were given up
+	KeptRecent = 100  // tries
 )
 
 // HookChange is what becomes of Occurrences and Parcels of an app, in one go.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"channels/hub"
 )
@@ -68,12 +69,16 @@ const (
 // OpenDisk opens the store in a directory, which it makes. Its errors say what is wrong with
 // the directory. Close ends it.
 func OpenDisk(dir string, log *slog.Logger) (*Disk, error) {
+	return openDisk(dir, log, bbolt.Options{Timeout: lockPatience})
+}
+
+func openDisk(dir string, log *slog.Logger, o bbolt.Options) (*Disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	name := filepath.Join(dir, diskName)
-	db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockPatience})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	db, err := bbolt.Open(name, 0o600, &o)
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("data: %s is in use by another process: each server needs a directory of its own", name)
 	}
 	if err != nil {
@@ -247,7 +252,7 @@ func (d *Disk) Commit(ctx context.Context, app string, c Change) error {
 	}
 	kept := make(map[string]bool)
 	if len(c.GiveUp) > 0 {
-		failed, _ := d.Memory.Failed(ctx, app)
+		failed, _ := d.Failed(ctx, app)
 		for _, p := range failed {
 			kept[p.ID] = true
 		}

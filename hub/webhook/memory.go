@@ -144,8 +144,8 @@ func (m *Memory) Commit(_ context.Context, app string, c Change) error {
 	for _, id := range c.Settle {
 		delete(a.parcels, id)
 	}
-	a.failed = lastOf(append(a.failed, c.GiveUp...), KeptFailed)
-	a.recent = lastOf(append(a.recent, c.Recent...), KeptRecent)
+	a.failed = lastOf(append(a.failed, c.GiveUp...), hub.KeptFailed)
+	a.recent = lastOf(append(a.recent, c.Recent...), hub.KeptRecent)
 	return nil
 }
 

@@ -50,11 +50,5 @@ func isEmpty(c *Change) bool {
 	return len(c.Take)+len(c.Remove)+len(c.Told)+len(c.Settle)+len(c.GiveUp)+len(c.Recent) == 0
 }
 
-const (
-	// KeptFailed is how many parcels that were given up a Store keeps, and KeptRecent how
-	// many tries.
-	KeptFailed = hub.KeptFailed
-	KeptRecent = hub.KeptRecent
-	// MaxBytes is what may wait for an app's endpoints.
-	MaxBytes = 64 << 20
-)
+// MaxBytes is what may wait for an app's endpoints.
+const MaxBytes = 64 << 20

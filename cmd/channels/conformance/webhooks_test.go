@@ -76,7 +76,7 @@ func newReceiver(t testing.TB) *receiver {
 	t.Helper()
 	r := &receiver{t: t, seen: map[string][]byte{}}
 	r.Server = httptest.NewServer(r)
-	t.Cleanup(r.Server.Close)
+	t.Cleanup(r.Close)
 	return r
 }
 
@@ -161,7 +161,13 @@ func TestWebhookBodies(t *testing.T) {
 	r.want("cache-empty", "channel_occupied cache-empty", "subscription_count cache-empty 1", "cache_miss cache-empty")
 	r.want("news", "channel_occupied news", "subscription_count news 1", "subscription_count news 2", "subscription_count news 1",
 		"channel_vacated news", "subscription_count news 0")
+	ann.signInAs(t, s, "ann") // nobody is told of what the server has channels of its own for
+	ann.subscribe("last")
+	r.want("last", "channel_occupied last", "subscription_count last 1")
 	for _, e := range r.events() {
+		if strings.HasPrefix(e.Channel, "#") {
+			t.Errorf("told of %s", e)
+		}
 		if e.Name == "client_event" && e.SocketID != ann.SocketID {
 			t.Errorf("socket_id %q, want %q", e.SocketID, ann.SocketID)
 		}

@@ -338,19 +338,19 @@ func keepsFailed(t *testing.T, nodes []Node) {
 	n, last := nodes[0], nodes[len(nodes)-1]
 	read(t, n)
 	var change webhook.Change
-	for i := range webhook.KeptFailed + 10 {
+	for i := range hub.KeptFailed + 10 {
 		change.GiveUp = append(change.GiveUp, hub.Parcel{ID: fmt.Sprintf("%05d", i), Record: []byte("old")})
 	}
-	for i := range webhook.KeptRecent + 10 {
+	for i := range hub.KeptRecent + 10 {
 		change.Recent = append(change.Recent, fmt.Append(nil, i))
 	}
 	commit(t, n, change)
 	failed, err := last.Store.Failed(t.Context(), "1")
-	if err != nil || len(failed) != webhook.KeptFailed || failed[0].ID != "00010" {
+	if err != nil || len(failed) != hub.KeptFailed || failed[0].ID != "00010" {
 		t.Fatalf("%d were given up, %v", len(failed), err)
 	}
 	recent, err := last.Store.Recent(t.Context(), "1")
-	if err != nil || len(recent) != webhook.KeptRecent || string(recent[0]) != "10" {
+	if err != nil || len(recent) != hub.KeptRecent || string(recent[0]) != "10" {
 		t.Errorf("%d tries, %v", len(recent), err)
 	}
 	again := hub.Parcel{ID: "00500", Record: []byte("new")}
