@@ -74,7 +74,7 @@ func (a *audit) run(hard map[string]move) {
 		stats := n.bus.Stats()
 		a.t.Logf("node %d: lost %d, fences %d, doubts %d, rosters %d, settling %d", i, stats.Lost, stats.Fences, stats.Doubts, stats.Rosters, stats.Settling)
 	}
-	a.t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed, %d that stood still for too long", a.joins, a.leaves, a.published, a.kills, a.frozen)
+	a.t.Logf("%d joins, %d leaves, %d publishes, %d nodes killed, %d that stood still for too long, %d subscribes given up", a.joins, a.leaves, a.published, a.kills, a.frozen, a.givenUp)
 	if a.joins == 0 || a.leaves == 0 {
 		a.t.Error("nothing was done")
 	}

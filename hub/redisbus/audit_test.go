@@ -57,7 +57,7 @@ type audit struct {
 
 	losing sync.RWMutex // held by who takes away what Redis has; and while nobody may
 
-	joins, leaves, published, kills, frozen int
+	joins, leaves, published, kills, frozen, givenUp int
 }
 
 // auditNode is a hub on a bus of its own; nil fields while it is down.
@@ -167,9 +167,26 @@ func (a *audit) enter(at place, random *rand.Rand) {
 	a.joins++
 	a.mu.Unlock()
 	if !a.join(s, node, at.room, at.user) {
-		return // the node has died meanwhile, and all that it had
+		a.giveUp(at, s)
+		return // or the node has died meanwhile, and all that it had
 	}
 	a.await(at)
+}
+
+// giveUp has the model know of a subscribe that was given up, since Redis was away for too
+// long. It may have been announced, or not.
+func (a *audit) giveUp(at place, s *auditSocket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.presence(at)
+	if p.sockets[s] == nil {
+		return
+	}
+	if delete(p.sockets, s); len(p.sockets) == 0 {
+		p.added--
+		p.maybe++
+	}
+	a.givenUp++
 }
 
 // mourn waits until a user whose last node has died is announced gone: one who
@@ -451,7 +468,9 @@ func (a *audit) join(s *auditSocket, n *auditNode, room, user string) bool {
 		case <-s.joined:
 			return true
 		case <-s.closed:
-			a.t.Errorf("%s was closed", user)
+			if s.fault.Code != protocol.CodeOverCapacity {
+				a.t.Errorf("%s was closed", user)
+			}
 			return false
 		case <-deadline:
 			a.t.Errorf("%s was not answered", user)
@@ -475,6 +494,7 @@ type auditSocket struct {
 
 	joined chan struct{}
 	closed chan struct{}
+	fault  protocol.Fault // once it is closed
 
 	mu             sync.Mutex
 	here           map[string]bool
@@ -507,6 +527,7 @@ func (s *auditSocket) Deflates() bool { return false }
 // Close implements hub.Socket.
 func (s *auditSocket) Close(f protocol.Fault, _ hub.CloseReason) {
 	s.t.Logf("a socket in %s was closed: %v", s.room, f)
+	s.fault = f
 	close(s.closed)
 }
 

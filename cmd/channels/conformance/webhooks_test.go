@@ -161,8 +161,9 @@ func TestWebhookBodies(t *testing.T) {
 	r.want("cache-empty", "channel_occupied cache-empty", "subscription_count cache-empty 1", "cache_miss cache-empty")
 	r.want("news", "channel_occupied news", "subscription_count news 1", "subscription_count news 2", "subscription_count news 1",
 		"channel_vacated news", "subscription_count news 0")
-	ann.signInAs(t, s, "ann") // nobody is told of what the server has channels of its own for
-	ann.subscribe("last")
+	carol := connect(t, s)
+	carol.signInAs(t, s, "carol") // nobody is told of what the server has channels of its own for
+	carol.subscribe("last")
 	r.want("last", "channel_occupied last", "subscription_count last 1")
 	for _, e := range r.events() {
 		if strings.HasPrefix(e.Channel, "#") {
