@@ -135,8 +135,8 @@ func TestPace(t *testing.T) {
 			want: []string{"0s member_added ann", "0s member_added bob", "2s member_removed bob", "2s member_removed ann", "2s channel_vacated presence-a"},
 		},
 		"members go before their channel": {
-			all:  []timed{{1000 * ms, removed("ann", true)}, {1000 * ms, vacated("presence-a", true)}, {1000 * ms, vacated("b", true)}},
-			want: []string{"4s member_removed ann", "4s channel_vacated presence-a", "4s channel_vacated b"},
+			all:  []timed{{1000 * ms, removed("ann", true)}, {1000 * ms, vacated("presence-a", true)}, {1100 * ms, vacated("b", true)}},
+			want: []string{"4s member_removed ann", "4s channel_vacated presence-a", "4.1s channel_vacated b"},
 		},
 		"what nodes say again after a loss": {
 			all: []timed{
