@@ -195,8 +195,7 @@ func (b *Bus) readLog(ctx context.Context, partition int, app string, from uint6
 // else is known of the partition.
 func (b *Bus) readPage(ctx context.Context, partition int, app string, from uint64, m *missed) ([]redis.XMessage, uint64, error) {
 	pipe := b.reads.Pipeline()
-	fields := pipe.HMGet(ctx, b.keys.partition(partition), "known", "epoch", "gone")
-	log := pipe.HGet(ctx, b.keys.logs(partition), app)
+	fields := pipe.HMGet(ctx, b.keys.partition(partition), "known", "epoch", "gone", "log "+app)
 	page := pipe.XRangeN(ctx, b.keys.log(partition, app), "("+strconv.FormatUint(from, 10)+"-0", "+", catchUpPage)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, 0, err
@@ -205,10 +204,10 @@ func (b *Bus) readPage(ctx context.Context, partition int, app string, from uint
 		word, _ := fields.Val()[i].(string)
 		return digitsOf(word)
 	}
-	word, _, logs := strings.Cut(log.Val(), " ")
-	last := digitsOf(word)
-	if !logs {
-		last = of(2) // it may be one of those that are gone
+	last := of(2) // it may be one of those that are gone
+	if log, ok := fields.Val()[3].(string); ok {
+		word, _, _ := strings.Cut(log, " ")
+		last = digitsOf(word)
 	}
 	m.known, m.epoch, m.logged = of(0), of(1), max(m.logged, last)
 	return page.Val(), last, nil

@@ -66,7 +66,7 @@ func TestManyAppsShareALog(t *testing.T) {
 		return n
 	}
 	accounted, bytes := 0, 0
-	_, _ = fmt.Sscan(s.cli("hget", tag+":logs", ":"), &accounted)
+	_, _ = fmt.Sscan(s.cli("hget", tag+":p", "logs"), &accounted)
 	for i := range 40 {
 		var own int
 		_, _ = fmt.Sscan(s.cli("memory", "usage", fmt.Sprintf("%s:log:app-%d", tag, i), "samples", "0"), &own)
@@ -92,15 +92,15 @@ func TestOldLogsGo(t *testing.T) {
 	listen(t, a, to)
 	burst(t, a, to, "n", 10, 100)
 	tag := a.Tag(redisbus.PartitionOf(to))
-	log := strings.TrimSpace(s.cli("hget", tag+":logs", "1"))
+	log := strings.TrimSpace(s.cli("hget", tag+":p", "log 1"))
 	last, rest, _ := strings.Cut(log, " ")
 	var number uint64
 	_, _ = fmt.Sscan(last, &number)
 	// As it is two minutes later: Redis's clock cannot be set.
 	early := number - uint64((2 * time.Minute).Microseconds())
-	s.cli("hset", tag+":logs", "1", fmt.Sprint(early)+" "+rest)
+	s.cli("hset", tag+":p", "log 1", fmt.Sprint(early)+" "+rest)
 	s.cli("del", tag+":log:1")
-	within(t, "the log is removed", func() bool { return strings.TrimSpace(s.cli("hexists", tag+":logs", "1")) == "0" })
+	within(t, "the log is removed", func() bool { return strings.TrimSpace(s.cli("hexists", tag+":p", "log 1")) == "0" })
 	if gone := strings.TrimSpace(s.cli("hget", tag+":p", "gone")); gone != fmt.Sprint(early) {
 		t.Errorf("gone is %q, want %d", gone, early)
 	}

@@ -109,7 +109,6 @@ func (k *keys) pubsubChannel(p int, topic string) string { return k.tags[p] + ":
 func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + line }
 
 func (k *keys) log(p int, app string) string         { return k.tags[p] + ":log:" + app }
-func (k *keys) logs(p int) string                    { return k.tags[p] + ":logs" }
 func (k *keys) occurred(p int, app string) string    { return k.tags[p] + ":occurred:" + appKey(app) }
 func (k *keys) unnoted(p int, app string) string     { return k.tags[p] + ":unnoted:" + appKey(app) }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }

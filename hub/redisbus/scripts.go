@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -87,17 +88,21 @@ local most_occurrences = %d`,
 
 // newScripts returns the scripts.
 func newScripts(sharded bool) *scripts {
-	before := preamble(sharded)
-	made := func(name, own string) script {
+	// A script defines what it uses, since it does so each time that it runs.
+	before := []string{preamble(sharded), commonLua}
+	publishes := append(slices.Clone(before), logLua, sendLua, occurLua)
+	changes := append(slices.Clone(publishes), membersLua)
+	made := func(name, own string, parts []string) script {
 		form := forms[name]
-		source := strings.Join([]string{form.header(), before, commonLua, logLua, sendLua, occurLua, membersLua, form.expand(own)}, "\n")
+		source := strings.Join(slices.Concat([]string{form.header()}, parts, []string{form.expand(own)}), "\n")
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		return script{source, hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		publish: made("publish", cacheLua+publishLua), state: made("state", stateLua), enter: made("enter", enterLua), settle: made("settle", settleLua),
-		bury: made("bury", buryLua), clear: made("clear", clearLua), sweep: made("sweep", sweepLua), beat: made("beat", beatLua),
-		canary: made("canary", canaryLua), compare: made("compare", compareLua), roster: made("roster", rosterLua),
+		publish: made("publish", cacheLua+publishLua, publishes), state: made("state", stateLua, changes),
+		enter: made("enter", enterLua, before), settle: made("settle", settleLua, changes), bury: made("bury", buryLua, before),
+		clear: made("clear", clearLua, changes), sweep: made("sweep", sweepLua, changes), beat: made("beat", beatLua, before),
+		canary: made("canary", canaryLua, before), compare: made("compare", compareLua, changes), roster: made("roster", rosterLua, changes),
 	}
 }
 

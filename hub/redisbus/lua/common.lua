@@ -6,13 +6,13 @@
 --                   lost, the epoch after which something was lost; settle, for how
 --                   many µs departures are still held back at least, as of settled;
 --                   known, the highest number of a logged event that a node knew
---                   after that; gone, the highest number in a log that was removed
+--                   after that; gone, the highest number in a log that was removed;
+--                   logs, the bytes of all logs; and for each app that has one,
+--                   "log <app>": the last number in its log, the bytes of all that
+--                   it ever had, and of all before its oldest entry
 --   :nodes          set: the nodes that live, each by a name for this partition
 --   :restating      set: those that are still saying what they have, after a loss
 --   :log:<app>      stream of an app's last messages, by sequence number
---   :logs           hash: app -> "last bytes oldest" of its log: the last number in
---                   it, the bytes of all that it ever had, and of all before its
---                   oldest entry. Under a colon, the bytes of all logs
 --   :subs:<app>     hash: occupied channel -> subscribers
 --   :users:<app>    hash: presence channel -> distinct users
 --   :sums           hash: presence channel -> sum over its users, to compare
@@ -75,16 +75,21 @@ local tag = KEYS[1]
 deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local seq, log_all, epoch, settle, gone
+local seq, log_all, epoch, settle, gone, log_total
+local read_logs = {} -- what there is of logs, by app
 
-local function digits(n) return string.format('%.0f', n) end
+local format = string.format
 
--- begin loads the partition. It returns why nothing is to be done, or nil.
-local function begin()
+local function digits(n) return format('%.0f', n) end
+
+-- begin loads the partition, and of an app's log what there is. It returns why nothing is
+-- to be done, or nil.
+local function begin(app)
   if deadline > 0 and now > deadline then return {'late', digits(now)} end
-  local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone')
+  local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone', 'logs', 'log ' .. (app or ''))
   seq, log_all, epoch = tonumber(p[1] or 0), tonumber(p[2] or 0) > now, p[3] or '0'
-  settle, gone = tonumber(p[4] or 0), p[5] or '0'
+  settle, gone, log_total = tonumber(p[4] or 0), p[5] or '0', tonumber(p[6] or 0)
+  if app then read_logs[app] = p[7] or '' end
 end
 
 -- progress counts the time for which departures are held back. Time in which nobody
@@ -97,8 +102,8 @@ local function progress()
 end
 
 -- admit begins for a node that has to be alive.
-local function admit()
-  local refusal = begin()
+local function admit(app)
+  local refusal = begin(app)
   if refusal then return refusal end
   if redis.call('SISMEMBER', tag .. ':nodes', me) == 1 then return nil end
   return {redis.call('EXISTS', tag .. ':dead:' .. me) == 1 and 'fenced' or 'unknown', digits(now)}

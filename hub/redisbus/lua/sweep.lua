@@ -6,9 +6,7 @@ writable()
 progress()
 speak()
 -- As many logs as are swept in a second; all get their turn.
-for _, app in ipairs(redis.call('HRANDFIELD', tag .. ':logs', 16)) do
-  if app ~= ':' then sweep_log(app) end
-end
+each_log(redis.call('HRANDFIELD', tag .. ':p', 32, 'WITHVALUES'), sweep_log)
 for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
   redis.call('ZREM', tag .. ':due', topic)
   local app, channel = split(topic)
@@ -16,4 +14,4 @@ for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now)
   redis.call('HDEL', tag .. ':counted', topic)
   count(app, channel, total)
 end
-return {'ok', redis.call('SCARD', tag .. ':graves'), redis.call('HGET', tag .. ':logs', ':') or '0'}
+return {'ok', redis.call('SCARD', tag .. ':graves'), digits(log_total)}
