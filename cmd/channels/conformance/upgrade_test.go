@@ -12,7 +12,7 @@ import (
 
 // neighbour is the revision of an earlier version whose nodes run beside those of
 // this one. Whoever changes the schema sets it anew.
-const neighbour = "7ac8ed55c76c739fc6639224afc4fc31737354e3"
+const neighbour = "c6b980c9aa32af6ed599531390b708429d6df1bf"
 
 // TestRollingUpgrade: nodes of an earlier version are replaced by those of this one
 // under load, one after the other, and back again.
