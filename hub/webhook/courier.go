@@ -40,6 +40,7 @@ type courier struct {
 
 	pace    *pace
 	known   map[string]*waiting // occurrences that are not removed, by id
+	removed map[string]bool     // those of the change, which the store may still return
 	told    map[string][]string // of an earlier owner
 	parcels map[string]*parcel  // recorded and not settled
 	bytes   int                 // of those and of the occurrences that wait
@@ -115,7 +116,7 @@ func (c *courier) deliver(ctx context.Context, owned time.Time) {
 				owned = now
 			}
 		}
-		if now.Sub(swept) >= sweepEvery {
+		if now.Sub(swept) >= sweepEvery || c.bytes > MaxBytes {
 			swept = now
 			c.sweep(now)
 		}
@@ -127,6 +128,7 @@ func (c *courier) deliver(ctx context.Context, owned time.Time) {
 // begin forgets everything: what is known is read from the store.
 func (c *courier) begin() {
 	c.pace, c.known, c.parcels = newPace(), make(map[string]*waiting), make(map[string]*parcel)
+	c.removed = make(map[string]bool)
 	c.bytes, c.change, c.unsent, c.read = 0, Change{}, nil, false
 	c.endpoints = nil
 	for i := range c.app.Webhooks {
@@ -162,6 +164,7 @@ func (c *courier) takeOver(p *parcel) {
 	for _, id := range p.Members {
 		c.told[id] = append(c.told[id], p.Endpoint)
 	}
+	p.takenOver = true
 	c.keep(p)
 	e := c.endpoint(p.Endpoint)
 	if e == nil {
@@ -230,7 +233,7 @@ func (c *courier) readNew(ctx context.Context) (more bool) {
 	now := time.Now()
 	var v verdict
 	for _, o := range occurrences {
-		if c.known[o.ID] == nil {
+		if c.known[o.ID] == nil && !c.removed[o.ID] {
 			c.known[o.ID] = &waiting{of: o}
 			c.bytes += bytesOf(o)
 			c.pace.add(o, &v)
@@ -273,8 +276,11 @@ func (c *courier) apply(v verdict, now time.Time) {
 				e.add(item, now)
 			}
 		}
-		if item.left == 0 {
+		switch {
+		case item.left == 0:
 			c.remove(item)
+		case len(item.told) > 0: // in a parcel of an earlier owner, which may arrive first
+			c.noteTold(item)
 		}
 	}
 	for _, o := range v.drop {
@@ -286,6 +292,7 @@ func (c *courier) apply(v verdict, now time.Time) {
 
 func (c *courier) remove(item *waiting) {
 	delete(c.known, item.of.ID)
+	c.removed[item.of.ID] = true
 	c.bytes -= bytesOf(item.of)
 	c.change.Remove = append(c.change.Remove, item.of)
 	if len(item.told) > 0 {
@@ -299,6 +306,7 @@ func (c *courier) fill(now time.Time) (next time.Time) {
 	for _, e := range c.endpoints {
 		again, at := e.dueRetries(now)
 		for _, p := range again {
+			e.retrying++
 			c.send(e, p)
 		}
 		next = earlier(next, at)
@@ -347,6 +355,7 @@ func (c *courier) flush(ctx context.Context) bool {
 		return false
 	}
 	c.change = Change{}
+	clear(c.removed)
 	for _, p := range c.unsent {
 		c.try(c.endpoint(p.Endpoint), p)
 	}
@@ -410,6 +419,9 @@ func (c *courier) ended(r result) {
 	now := time.Now()
 	e := c.endpoint(p.Endpoint)
 	e.inFlight--
+	if r.attempt.Try > 1 || p.takenOver {
+		e.retrying--
+	}
 	c.stats.observe(c.app.ID, &r.attempt)
 	c.change.Recent = append(c.change.Recent, r.attempt.pack())
 	switch {
@@ -433,12 +445,17 @@ func (c *courier) settle(p *parcel) {
 	for _, item := range p.occurring {
 		if item.left > 0 { // another endpoint is still to be told
 			item.told = append(item.told, p.Endpoint)
-			if c.change.Told == nil {
-				c.change.Told = make(map[string][]string)
-			}
-			c.change.Told[item.of.ID] = item.told
+			c.noteTold(item)
 		}
 	}
+}
+
+// noteTold has it be kept which endpoints were told of an occurrence, while others are not.
+func (c *courier) noteTold(item *waiting) {
+	if c.change.Told == nil {
+		c.change.Told = make(map[string][]string)
+	}
+	c.change.Told[item.of.ID] = item.told
 }
 
 // giveUp keeps a parcel for the operator only.
@@ -461,6 +478,13 @@ func (c *courier) sweep(now time.Time) {
 			break
 		}
 		c.discard(e, e.oldest(c.bytes-MaxBytes), "not tried: more than 64 MiB waited")
+	}
+	for _, e := range c.endpoints {
+		for c.bytes > MaxBytes && len(e.retries) > 0 {
+			p := e.oldestRetry()
+			c.giveUp(p, "more than 64 MiB waited")
+			e.release(p, now)
+		}
 	}
 	if n, err := c.store.Dropped(context.Background(), c.app.ID); err == nil && n > c.dropped {
 		c.log.Warn("occurrences were not noted for webhooks: too many waited", "count", n-c.dropped)

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"time"
 
 	"channels/hub"
@@ -9,6 +10,9 @@ import (
 const (
 	// maxInFlight is how many requests are made to an endpoint at a time.
 	maxInFlight = 8
+	// maxRetrying is how many of them are repeats while something waits for its first try:
+	// those of channels that are not taken must not keep the others from being told.
+	maxRetrying = maxInFlight / 2
 	// maxBatch is how many events a request has, and batchWait how long they wait to be
 	// so many.
 	maxBatch  = 20
@@ -33,6 +37,7 @@ type endpoint struct {
 	events   int       // of those
 	since    time.Time // when the first of them became ready
 	inFlight int
+	retrying int // of those in flight, the ones that are not the first try
 	retries  []*retry
 }
 
@@ -155,10 +160,14 @@ func (e *endpoint) later(p *parcel, at time.Time) { e.retries = append(e.retries
 // dueRetries takes the parcels that are to be tried now, as many as may be sent, and
 // returns when the next one is; zero = none waits.
 func (e *endpoint) dueRetries(now time.Time) (parcels []*parcel, next time.Time) {
+	free := maxInFlight - e.inFlight
+	if e.events > 0 {
+		free = min(free, maxRetrying-e.retrying)
+	}
 	kept := e.retries[:0]
 	for _, r := range e.retries {
 		switch {
-		case !now.Before(r.at) && e.inFlight+len(parcels) < maxInFlight:
+		case !now.Before(r.at) && len(parcels) < free:
 			parcels = append(parcels, r.parcel)
 			continue
 		case !now.Before(r.at): // when another request has ended
@@ -170,6 +179,19 @@ func (e *endpoint) dueRetries(now time.Time) (parcels []*parcel, next time.Time)
 	clear(e.retries[len(kept):])
 	e.retries = kept
 	return parcels, next
+}
+
+// oldestRetry takes the parcel that waits for another try and was made first.
+func (e *endpoint) oldestRetry() *parcel {
+	first := 0
+	for i, r := range e.retries {
+		if r.parcel.oldest.Before(e.retries[first].parcel.oldest) {
+			first = i
+		}
+	}
+	p := e.retries[first].parcel
+	e.retries = slices.Delete(e.retries, first, first+1)
+	return p
 }
 
 // expired takes what has waited for longer than a delivery is tried, without a try: its

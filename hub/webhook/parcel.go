@@ -22,6 +22,7 @@ type parcel struct {
 
 	oldest    time.Time // when the first of its occurrences was
 	tries     int
+	takenOver bool       // from an earlier owner, or from what was given up
 	occurring []*waiting // its occurrences that are known here
 }
 
