@@ -127,11 +127,17 @@ func (r *reader) want(t *testing.T, texts ...string) {
 			t.Errorf("%s: noted at %v", say(o), o.At)
 		}
 	}
+	for end := time.Now().Add(5 * time.Second); len(texts) > 0 && !r.wasWoken(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nobody was woken")
+		}
+	}
+}
+
+func (r *reader) wasWoken() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(texts) > 0 && !r.woke {
-		t.Error("nobody was woken")
-	}
+	return r.woke
 }
 
 func follow(t *testing.T, n Node, to hub.Topic) {
