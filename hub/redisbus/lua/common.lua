@@ -76,20 +76,17 @@ deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local seq, log_all, epoch, settle, gone, log_total
-local read_logs = {} -- what there is of logs, by app
 
 local format = string.format
 
 local function digits(n) return format('%.0f', n) end
 
--- begin loads the partition, and of an app's log what there is. It returns why nothing is
--- to be done, or nil.
-local function begin(app)
+-- begin loads the partition. It returns why nothing is to be done, or nil.
+local function begin()
   if deadline > 0 and now > deadline then return {'late', digits(now)} end
-  local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone', 'logs', 'log ' .. (app or ''))
+  local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone', 'logs')
   seq, log_all, epoch = tonumber(p[1] or 0), tonumber(p[2] or 0) > now, p[3] or '0'
   settle, gone, log_total = tonumber(p[4] or 0), p[5] or '0', tonumber(p[6] or 0)
-  if app then read_logs[app] = p[7] or '' end
 end
 
 -- progress counts the time for which departures are held back. Time in which nobody
@@ -102,8 +99,8 @@ local function progress()
 end
 
 -- admit begins for a node that has to be alive.
-local function admit(app)
-  local refusal = begin(app)
+local function admit()
+  local refusal = begin()
   if refusal then return refusal end
   if redis.call('SISMEMBER', tag .. ':nodes', me) == 1 then return nil end
   return {redis.call('EXISTS', tag .. ':dead:' .. me) == 1 and 'fenced' or 'unknown', digits(now)}

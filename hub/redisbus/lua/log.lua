@@ -22,7 +22,7 @@ end
 -- open_log reads an app's log, if that was not done.
 local function open_log(app)
   if logs[app] then return logs[app] end
-  return log_of(app, read_logs[app] or redis.call('HGET', tag .. ':p', 'log ' .. app) or '')
+  return log_of(app, redis.call('HGET', tag .. ':p', 'log ' .. app) or '')
 end
 
 local function close_log(log)

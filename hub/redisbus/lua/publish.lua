@@ -2,7 +2,7 @@
 -- Answers ok, the last sequence number, the last one of these events that was logged or
 -- 0, the app that it is of, the epoch.
 cache_bytes = tonumber(cache_bytes)
-local refusal = admit(ARGV[at])
+local refusal = admit()
 if refusal then return refusal end
 local kept, kept_app = '0', ''
 for _ = 1, tonumber(events) do
