@@ -105,3 +105,32 @@ func TestNoWebhooksCostNothing(t *testing.T) {
 		t.Errorf("occurrences were counted:\n%s", stats)
 	}
 }
+
+// TestOccurrencesAreBounded: where too many wait, further ones are counted and not noted, and
+// what they tell of happens all the same.
+func TestOccurrencesAreBounded(t *testing.T) {
+	s := newServer(t)
+	b := open(t, s.url())
+	w := b.Webhooks()
+	if mine, err := w.Own(t.Context(), "1"); err != nil || !mine {
+		t.Fatal(mine, err)
+	}
+	news := hub.Topic{App: "1", Channel: "news"}
+	stream := b.Tag(redisbus.PartitionOf(news)) + ":occurred:1"
+	s.cli("eval", "for i = 1, 20000 do redis.call('XADD', KEYS[1], '*', 'k', 1, 'c', 'x', 'f', '', 't', 0) end", "1", stream)
+	done := make(chan error, 1)
+	b.Join(hub.Join{Topic: news, Subscribers: 1, Hooks: hub.HookOccupied}, func(_ hub.Joined, err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Dropped(t.Context(), "1"); n != 1 || err != nil {
+		t.Errorf("%d were dropped, %v", n, err)
+	}
+	if got := strings.TrimSpace(s.cli("xlen", stream)); got != "20000" {
+		t.Errorf("%s wait", got)
+	}
+	infos, err := b.ChannelInfos(t.Context(), "1", []string{"news"})
+	if err != nil || infos[0].Subscribers != 1 {
+		t.Errorf("%+v, %v", infos, err)
+	}
+}
