@@ -219,10 +219,17 @@ func TestJavaClientReconnects(t *testing.T) {
 	j.do("subscribe", "presence-room")
 	j.expect("users", "presence-room", "ada")
 	j.expect("succeeded", "presence-room")
-	select {
-	case words := <-j.told: // it pings after two seconds, and gives up after five more
-		t.Fatalf("a silent connection: the Java client told %q", words)
-	case <-time.After(9 * time.Second):
+	for quiet := time.After(9 * time.Second); ; { // it pings after two seconds, and gives up after five more
+		select {
+		case words := <-j.told:
+			// A subscribe in the moment of connecting is sent twice, by two threads of the client.
+			if strings.HasPrefix(words[len(words)-1], "Existing subscription") {
+				continue
+			}
+			t.Fatalf("a silent connection: the Java client told %q", words)
+		case <-quiet:
+		}
+		break
 	}
 	s.terminate()
 	s.awaitExit()
