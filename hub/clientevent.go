@@ -77,7 +77,7 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 	}
 	w.hub.bus.Publish(Message{
 		Topic:   sub.channel.topic,
-		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app, cmd.data), userID),
+		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app.ClientEventData, cmd.data), userID),
 		Exclude: c.id,
 		Occurs:  sub.occurrence(cmd, userID),
 	}, func(err error) {
@@ -94,20 +94,17 @@ func (sub *subscription) occurrence(cmd *clientEvent, userID string) *Occurrence
 	}
 	return &Occurrence{
 		Kind: HookClientEvent, Topic: sub.channel.topic, At: time.Now(), User: userID,
-		Event: cmd.event, Data: clientEventData(&stringData, cmd.data), SocketID: sub.conn.id,
+		Event: cmd.event, Data: clientEventData(ClientEventString, cmd.data), SocketID: sub.conn.id,
 	}
 }
 
-// stringData has data be in the only form that receivers of webhooks take.
-var stringData = App{ClientEventData: ClientEventString}
-
-// clientEventData puts the data into the app's form. Without data it is "{}",
-// since SDKs do not expect it to be missing.
-func clientEventData(app *App, data []byte) []byte {
+// clientEventData puts the data into a form. Without data it is "{}", since SDKs do not
+// expect it to be missing. Receivers of webhooks take strings only.
+func clientEventData(form ClientEventData, data []byte) []byte {
 	if len(data) == 0 {
 		data = []byte(`{}`)
 	}
-	if app.ClientEventData == ClientEventRaw {
+	if form == ClientEventRaw {
 		return data
 	}
 	return protocol.QuoteData(data)

@@ -68,12 +68,12 @@ func (r *registry) newChannel(t Topic, u *usage) *channel {
 		topic:  t,
 		kind:   protocol.KindOf(t.Channel),
 		status: isStatus(t.Channel),
+		hooks:  u.app.hooks(t.Channel),
 		hub:    r.hub,
 		usage:  u,
 		local:  make([]*subscribers, len(r.hub.workers)),
 	}
 	if !ch.status {
-		ch.hooks = u.app.hooks(t.Channel)
 		u.channels.Add(1)
 	}
 	return ch
