@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"channels/hub"
@@ -68,9 +69,13 @@ func newCourier(e *Engine, app *hub.App) *courier {
 	return c
 }
 
-func (c *courier) wake() {
+func (c *courier) wake() { wakeUp(c.wakes) }
+
+// wakeUp has a goroutine look that waits for something to do. The channel has room for one:
+// who is woken already looks once.
+func wakeUp(c chan<- struct{}) {
 	select {
-	case c.wakes <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -147,7 +152,7 @@ func (c *courier) load(ctx context.Context) bool {
 		return false
 	}
 	c.told = told
-	slices.SortFunc(kept, func(a, b hub.Parcel) int { return compare(a.ID, b.ID) })
+	slices.SortFunc(kept, func(a, b hub.Parcel) int { return strings.Compare(a.ID, b.ID) })
 	for _, each := range kept {
 		p, err := unpack(each)
 		if err != nil {
@@ -173,16 +178,6 @@ func (c *courier) takeOver(p *parcel) {
 	}
 	e.hold(p)
 	e.later(p, time.Now())
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (c *courier) endpoint(id string) *endpoint {
@@ -327,9 +322,15 @@ func (c *courier) fill(now time.Time) (next time.Time) {
 // record has a parcel be kept, before it is sent.
 func (c *courier) record(e *endpoint, p *parcel) {
 	e.inFlight++
-	c.keep(p)
 	c.change.Take = append(c.change.Take, p.pack())
 	c.unsent = append(c.unsent, p)
+	c.enclose(p)
+}
+
+// enclose keeps a parcel that was made of what waits. An occurrence that stands in all its
+// parcels is kept by them.
+func (c *courier) enclose(p *parcel) {
+	c.keep(p)
 	for _, item := range p.occurring {
 		if item.left--; item.left == 0 {
 			c.remove(item)
@@ -499,12 +500,7 @@ func (c *courier) discard(e *endpoint, items []*waiting, reason string) {
 		n := min(len(items), maxBatch)
 		p := newParcel(e.settings, time.Now(), items[:n])
 		items = items[n:]
-		for _, item := range p.occurring {
-			if item.left--; item.left == 0 {
-				c.remove(item)
-			}
-		}
-		c.keep(p)
+		c.enclose(p)
 		c.giveUp(p, reason)
 	}
 }

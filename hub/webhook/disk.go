@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -217,8 +218,7 @@ func notePresent(tx *bbolt.Tx, o hub.Occurrence) error {
 }
 
 func numberKey(id string) []byte {
-	var n uint64
-	_, _ = fmt.Sscan(id, &n) // Memory has written it
+	n, _ := strconv.ParseUint(id, 10, 64) // Memory has written it
 	return binary.BigEndian.AppendUint64(nil, n)
 }
 
@@ -257,12 +257,13 @@ func (d *Disk) Commit(ctx context.Context, app string, c Change) error {
 			kept[p.ID] = true
 		}
 	}
-	return d.writeNow(func(tx *bbolt.Tx) error { return writeChange(tx, app, c, kept) })
+	d.writeNow(func(tx *bbolt.Tx) error { return writeChange(tx, app, c, kept) })
+	return nil
 }
 
 // writeNow returns once a change is written, or the disk has had its time: then it is
 // written later.
-func (d *Disk) writeNow(c change) error {
+func (d *Disk) writeNow(c change) {
 	written := make(chan struct{})
 	d.enqueue(c, func() { close(written) })
 	select {
@@ -270,7 +271,6 @@ func (d *Disk) writeNow(c change) error {
 	case <-time.After(writePatience):
 	case <-d.done:
 	}
-	return nil
 }
 
 // writeChange writes what has become of occurrences and parcels; kept are those that were
@@ -311,7 +311,7 @@ func writeChange(tx *bbolt.Tx, app string, c Change, kept map[string]bool) error
 func (d *Disk) Retry(ctx context.Context, app string, again hub.Parcel) (bool, error) {
 	done, err := d.Memory.Retry(ctx, app, again)
 	if done {
-		_ = d.writeNow(func(tx *bbolt.Tx) error {
+		d.writeNow(func(tx *bbolt.Tx) error {
 			return errors.Join(remove(tx, bucketFailed, app, []byte(again.ID)), putRaw(tx, bucketParcels, app, []byte(again.ID), again.Record))
 		})
 	}
@@ -329,10 +329,7 @@ func (d *Disk) enqueue(c change, then func()) {
 		d.waiting = append(d.waiting, then)
 	}
 	d.mu.Unlock()
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+	wakeUp(d.wake)
 	if then != nil && failing { // nobody waits for a disk that fails
 		then()
 	}
@@ -386,11 +383,6 @@ func (d *Disk) writeQueue() {
 		then()
 	}
 	if err != nil {
-		time.AfterFunc(diskPause, func() {
-			select {
-			case d.wake <- struct{}{}:
-			default:
-			}
-		})
+		time.AfterFunc(diskPause, func() { wakeUp(d.wake) })
 	}
 }

@@ -200,11 +200,8 @@ func (e *endpoint) expired(now time.Time) []*waiting {
 	var old []*waiting
 	for _, l := range e.channels {
 		n := 0
-		for n < len(l.items) && now.Sub(l.items[n].of.At) > lifetime {
+		for l.busy && n < len(l.items) && now.Sub(l.items[n].of.At) > lifetime {
 			n++
-		}
-		if n == 0 || !l.busy {
-			continue
 		}
 		old = append(old, l.items[:n]...)
 		l.items = l.items[n:]

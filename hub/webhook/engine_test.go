@@ -90,6 +90,18 @@ func (h hosts) RoundTrip(q *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
+// brokenReceiver answers one status until it is not broken any more, and then another.
+func brokenReceiver(status, then int) (*receiver, *atomic.Bool) {
+	broken := new(atomic.Bool)
+	broken.Store(true)
+	return &receiver{answer: func(request, int) (int, time.Duration) {
+		if broken.Load() {
+			return status, 0
+		}
+		return then, 0
+	}}, broken
+}
+
 const allHooks = hub.HookOccupied | hub.HookVacated | hub.HookMemberAdded | hub.HookMemberRemoved | hub.HookClientEvent | hub.HookCacheMiss | hub.HookCount
 
 // world is an engine whose endpoints are receivers.
@@ -214,14 +226,7 @@ func TestOrderOverRetries(t *testing.T) {
 // given up, and can be replayed.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var broken atomic.Bool
-		broken.Store(true)
-		r := &receiver{answer: func(request, int) (int, time.Duration) {
-			if broken.Load() {
-				return 500, 0
-			}
-			return 204, 0
-		}}
+		r, broken := brokenReceiver(500, 204)
 		w := begin(t, hosts{"r": r}, hub.Webhook{URL: "http://r/", Hooks: allHooks, Batch: true})
 		began := time.Now()
 		w.clientEvent("private-a", 0)
@@ -323,14 +328,7 @@ func TestPrefix(t *testing.T) {
 // nobody twice who was told.
 func TestTakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var broken atomic.Bool
-		broken.Store(true)
-		bad := &receiver{answer: func(request, int) (int, time.Duration) {
-			if broken.Load() {
-				return 503, 0
-			}
-			return 200, 0
-		}}
+		bad, broken := brokenReceiver(503, 200)
 		good := &receiver{}
 		receivers := hosts{"bad": bad, "good": good}
 		webhooks := []hub.Webhook{{URL: "http://bad/", Hooks: allHooks, Batch: true}, {URL: "http://good/", Hooks: allHooks, Batch: true}}
@@ -339,13 +337,9 @@ func TestTakeOver(t *testing.T) {
 			w.clientEvent("private-a", i)
 		}
 		pass(5 * time.Second)
-		w.engine.Close()
 		sent := len(good.taken())
 		broken.Store(false)
-		next := &Engine{store: w.store, sender: newSender(true, nil), log: w.engine.log}
-		next.sender.client.Transport = receivers
-		next.start([]hub.App{*w.app})
-		defer next.Close()
+		w.successor(t, w.store, receivers)
 		pass(time.Minute)
 		if err := inOrder(bad.taken(), "private-a", 50); err != nil {
 			t.Error(err)
@@ -357,7 +351,6 @@ func TestTakeOver(t *testing.T) {
 		if bad.tries[first.delivery] < 3 {
 			t.Errorf("the first delivery was tried %d times", bad.tries[first.delivery])
 		}
-		w.engine.sender = newSender(true, nil) // it is closed once more
 	})
 }
 

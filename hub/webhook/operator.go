@@ -30,7 +30,7 @@ type Overview struct {
 
 var (
 	errNoApp     = errors.New("no app with this id has webhooks")
-	errWhichApp  = errors.New("several apps have webhooks: name one with app=")
+	errWhichApp  = errors.New("several apps have webhooks: name the id of one")
 	errNoFailed  = errors.New("no delivery with this id was given up")
 	errNoURL     = errors.New("no endpoint has this URL")
 	errNoWebhook = errors.New("no app has webhooks: set webhooks in the configuration")

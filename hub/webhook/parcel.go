@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"channels/hub"
@@ -36,15 +37,13 @@ func newParcel(w *hub.Webhook, now time.Time, items []*waiting) *parcel {
 		Endpoint: idOf(w), URL: w.URL, Created: now.UnixMilli(), oldest: now, occurring: items,
 	}
 	occurrences := make([]hub.Occurrence, len(items))
-	seen := make(map[string]bool)
 	for i, item := range items {
 		occurrences[i] = item.of
 		p.Members = append(p.Members, item.of.ID)
 		if item.of.At.Before(p.oldest) {
 			p.oldest = item.of.At
 		}
-		if channel := item.of.Topic.Channel; !seen[channel] {
-			seen[channel] = true
+		if channel := item.of.Topic.Channel; !slices.Contains(p.Channels, channel) {
 			p.Channels = append(p.Channels, channel)
 		}
 	}
