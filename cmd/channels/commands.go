@@ -41,21 +41,41 @@ func commandOf(args []string) (name string, rest []string) {
 	return name, args
 }
 
-// commandAt returns where the command stands: at the first argument that is neither a
-// flag nor a flag's value. -1: there is none.
+// commandAt returns where the command stands: at the first word. -1: there is none.
 func commandAt(args []string) int {
+	if words := wordsAt(args); len(words) > 0 {
+		return words[0]
+	}
+	return -1
+}
+
+// wordsAt returns where the arguments stand that are neither flags nor flags' values.
+func wordsAt(args []string) (at []int) {
 	known := knownFlags()
 	for i := 0; i < len(args); i++ {
 		name, isFlag := strings.CutPrefix(args[i], "-")
 		name = strings.TrimPrefix(name, "-")
 		switch {
 		case !isFlag:
-			return i
+			at = append(at, i)
 		case known[name]:
 			i++ // its value
 		}
 	}
-	return -1
+	return at
+}
+
+// operands tells words from flags with their values.
+func operands(args []string) (words, flags []string) {
+	at := wordsAt(args)
+	for i, arg := range args {
+		if slices.Contains(at, i) {
+			words = append(words, arg)
+		} else {
+			flags = append(flags, arg)
+		}
+	}
+	return words, flags
 }
 
 // wants says whether a flag without a value is among the arguments.

@@ -17,30 +17,43 @@ const healthTimeout = 3 * time.Second
 // health asks the server with these settings, on this machine, whether it is
 // ready. It is what a container's health check runs.
 func health(ctx context.Context, s Settings, stdout io.Writer) error {
-	if s.OpsListen == "off" {
-		return errors.New("ops_listen is off, so there is nobody to ask")
-	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(s.OpsListen)+"/readyz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	status, answer, err := askOperator(ctx, s, http.MethodGet, "/readyz", 4096)
 	if err != nil {
 		return err
 	}
 	text := strings.TrimSpace(string(answer))
-	if response.StatusCode != http.StatusOK {
+	if status != http.StatusOK {
 		return fmt.Errorf("not ready: %s", text)
 	}
 	_, err = fmt.Fprintln(stdout, text)
 	return err
+}
+
+// errNobodyToAsk is for a server without an operator's listener.
+var errNobodyToAsk = errors.New("ops_listen is off, so there is nobody to ask")
+
+// askOperator makes a request to the operator's listener of the server with these settings,
+// on this machine, and returns the answer, at most so many bytes of it.
+func askOperator(ctx context.Context, s Settings, method, path string, most int64) (status int, answer []byte, err error) {
+	if s.OpsListen == "off" {
+		return 0, nil, errNobodyToAsk
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+reachable(s.OpsListen)+path, http.NoBody)
+	if err != nil {
+		return 0, nil, err
+	}
+	if s.OpsToken != "" {
+		request.Header.Set("Authorization", "Bearer "+s.OpsToken)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, most))
+	return response.StatusCode, answer, err
 }
 
 // reachable is an address under which this machine reaches a listener.

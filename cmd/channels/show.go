@@ -27,37 +27,38 @@ func writeSettings(w io.Writer, s Settings) error {
 	}
 	b.WriteString("apps:\n")
 	for i := range s.Apps {
-		mark := "  - "
-		for _, each := range appSettings() {
-			if unsaid := len(s.Apps[i].OtherSecrets) > 0; each.name == "secret" && unsaid || each.name == "secrets" && !unsaid {
-				continue // one of them stands for the other
-			}
-			fmt.Fprintf(&b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(&s.Apps[i]).String()))
-			mark = "    "
+		app := &s.Apps[i]
+		unsaid := "secrets" // one of them stands for the other
+		if len(app.OtherSecrets) > 0 {
+			unsaid = "secret"
 		}
-		showWebhooks(&b, s.Apps[i].Webhooks)
+		showItem(&b, "  ", slices.DeleteFunc(appSettings(), func(each setting[hub.App]) bool { return each.name == unsaid }), app)
+		showWebhooks(&b, app.Webhooks)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func showWebhooks(b *strings.Builder, all []hub.Webhook) {
-	if len(all) == 0 {
-		return
+// showItem shows an item of a list.
+func showItem[T any](b *strings.Builder, indent string, table []setting[T], of *T) {
+	mark := indent + "- "
+	for _, each := range table {
+		fmt.Fprintf(b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(of).String()))
+		mark = indent + "  "
 	}
-	b.WriteString("    webhooks:\n")
+}
+
+func showWebhooks(b *strings.Builder, all []hub.Webhook) {
+	if len(all) > 0 {
+		b.WriteString("    webhooks:\n")
+	}
 	for i := range all {
-		mark := "      - "
-		for _, each := range webhookSettings() {
-			fmt.Fprintf(b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(&all[i]).String()))
-			mark = "        "
+		showItem(b, "      ", webhookSettings(), &all[i])
+		if len(all[i].Headers) > 0 {
+			b.WriteString("        headers:\n")
 		}
-		if len(all[i].Headers) == 0 {
-			continue
-		}
-		fmt.Fprintf(b, "%sheaders:\n", mark)
 		for _, name := range slices.Sorted(maps.Keys(all[i].Headers)) {
-			fmt.Fprintf(b, "%s  %s: '***'\n", mark, name)
+			fmt.Fprintf(b, "          %s: '***'\n", name)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func webhookSettings() []setting[hub.Webhook] {
 			field: func(w *hub.Webhook) value { return text{&w.ChannelPrefix} }},
 		{name: "batch", fallback: "true", meaning: "up to 20 events in a request, after 250 ms at most; false = one",
 			field: func(w *hub.Webhook) value { return boolean{&w.Batch} }},
-		{name: "timeout", fallback: "4s", meaning: "for the answer",
+		{name: "timeout", fallback: webhook.DefaultTimeout.String(), meaning: "for the answer",
 			field: func(w *hub.Webhook) value { return answerTime{duration{&w.Timeout, 100 * time.Millisecond}} }},
 	}
 }

@@ -14,29 +14,14 @@ import (
 	"channels/hub/webhook"
 )
 
-// operands tells words from flags and their values.
-func operands(args []string) (words, flags []string) {
-	known := knownFlags()
-	for i := 0; i < len(args); i++ {
-		name, isFlag := strings.CutPrefix(args[i], "-")
-		if !isFlag {
-			words = append(words, args[i])
-			continue
-		}
-		flags = append(flags, args[i])
-		if known[strings.TrimPrefix(name, "-")] && i+1 < len(args) {
-			i++
-			flags = append(flags, args[i])
-		}
-	}
-	return words, flags
-}
-
 // errWebhooks is for a command line of `channels webhooks` that says nothing we know.
 var errWebhooks = fmt.Errorf("webhooks: say list [APP], failed [APP], replay ID [APP], replay all [APP], or test [URL] [APP]: %w", errUsage)
 
 // webhooksTimeout is how long the server may take for it; a test waits for the endpoints.
 const webhooksTimeout = 40 * time.Second
+
+// mostShown bounds what is read of an answer, in bytes.
+const mostShown = 1 << 30
 
 // webhooks asks the server with these settings, on this machine, about its webhooks.
 func webhooks(ctx context.Context, s Settings, words []string, stdout io.Writer) error {
@@ -73,40 +58,18 @@ func webhooks(ctx context.Context, s Settings, words []string, stdout io.Writer)
 	if take("app", anything); len(words) > 0 {
 		return errWebhooks
 	}
-	text, err := askOperator(ctx, s, method, "/webhooks/"+verb+"?"+ask.Encode())
-	if err != nil {
-		return err
-	}
-	return show(text, stdout)
-}
-
-// askOperator makes a request to the operator's listener of the server with these settings.
-func askOperator(ctx context.Context, s Settings, method, path string) ([]byte, error) {
-	if s.OpsListen == "off" {
-		return nil, errors.New("ops_listen is off, so there is nobody to ask")
-	}
 	ctx, cancel := context.WithTimeout(ctx, webhooksTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+reachable(s.OpsListen)+path, http.NoBody)
-	if err != nil {
-		return nil, err
+	status, text, err := askOperator(ctx, s, method, "/webhooks/"+verb+"?"+ask.Encode(), mostShown)
+	switch {
+	case errors.Is(err, errNobodyToAsk):
+		return err
+	case err != nil:
+		return fmt.Errorf("no server runs with these settings: %w", err)
+	case status != http.StatusOK:
+		return errors.New(strings.TrimSpace(string(text)))
 	}
-	if s.OpsToken != "" {
-		request.Header.Set("Authorization", "Bearer "+s.OpsToken)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("no server runs with these settings: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.New(strings.TrimSpace(string(text)))
-	}
-	return text, nil
+	return show(text, stdout)
 }
 
 func showOverview(text []byte, w io.Writer) error {
