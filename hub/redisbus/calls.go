@@ -172,6 +172,12 @@ type rosterCall struct{ topic hub.Topic }
 func (rosterCall) script(s *scripts) *script { return &s.roster }
 func (c rosterCall) args() []any             { return []any{appKey(c.topic.App), c.topic.Channel} }
 
+// deliverCall is lua/deliver.lua.
+type deliverCall struct{ app string }
+
+func (deliverCall) script(s *scripts) *script { return &s.deliver }
+func (c deliverCall) args() []any             { return []any{appKey(c.app), lease.Milliseconds()} }
+
 func flag(b bool) string {
 	if b {
 		return "1"

@@ -96,6 +96,10 @@ var forms = map[string]form{
 	"canary":  {once: []string{"where"}},
 	"compare": {items: []item{{"topic", []string{"app", "channel"}}}},
 	"roster":  {once: []string{"app", "channel"}},
+	"deliver": {once: []string{
+		"app",
+		"lease_ms", // for how long the node delivers
+	}},
 }
 
 // header is what stands before all else in a script: its arguments by name.

@@ -23,6 +23,7 @@ func TestFormsAgree(t *testing.T) {
 		"canary":  {canaryCall{"a"}},
 		"compare": {compareCall{}, compareCall{[]hub.Topic{topic, topic}}},
 		"roster":  {rosterCall{topic}},
+		"deliver": {deliverCall{"1"}},
 	} {
 		f, known := forms[name]
 		if !known {
@@ -53,7 +54,7 @@ func TestFormsAgree(t *testing.T) {
 func TestScriptsUseTheirNames(t *testing.T) {
 	sources := map[string]string{
 		"publish": publishLua, "state": stateLua, "enter": enterLua, "settle": settleLua, "bury": buryLua, "clear": clearLua,
-		"sweep": sweepLua, "beat": beatLua, "canary": canaryLua, "compare": compareLua, "roster": rosterLua,
+		"sweep": sweepLua, "beat": beatLua, "canary": canaryLua, "compare": compareLua, "roster": rosterLua, "deliver": deliverLua,
 	}
 	for name, f := range forms {
 		code := regexp.MustCompile(`(?m)--.*$`).ReplaceAllString(sources[name], "")

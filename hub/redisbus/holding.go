@@ -1,6 +1,7 @@
 package redisbus
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -180,11 +181,7 @@ func (t *telling) flags(knowsRoster bool) string {
 	if t.hooks > 0 {
 		flags.WriteByte('w')
 	}
-	joins := false
-	for _, w := range t.waiting {
-		joins = joins || w.joins
-	}
-	if !joins {
+	if !t.joins() {
 		return flags.String()
 	}
 	switch {
@@ -199,16 +196,17 @@ func (t *telling) flags(knowsRoster bool) string {
 	return flags.String()
 }
 
+// joins says whether somebody waits who has come.
+func (t *telling) joins() bool {
+	return slices.ContainsFunc(t.waiting, func(w *waiter) bool { return w.joins })
+}
+
 // cause says how it came about that there are other subscribers; see lua/occur.lua.
 func (t *telling) cause() string {
-	joins := false
-	for _, w := range t.waiting {
-		joins = joins || w.joins
-	}
 	switch {
 	case t.broken:
 		return "b"
-	case t.restating && !joins:
+	case t.restating && !t.joins():
 		return "a"
 	}
 	return ""

@@ -316,7 +316,8 @@ func (in *incoming) hand(t *topic, news []hub.Message) {
 }
 
 // highest is the highest number that came, and the last event that had come before the
-// last break, if that may have been the one at which Redis has lost something. Other messages that are lost are made up for: rosters are compared.
+// last break, if that may have been the one at which Redis has lost something. Other
+// messages that are lost are made up for: rosters are compared.
 func (in *incoming) highest() (received uint64, event logged) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -60,6 +60,9 @@ var compareLua string
 //go:embed lua/roster.lua
 var rosterLua string
 
+//go:embed lua/deliver.lua
+var deliverLua string
+
 // script is a Lua script and the name by which Redis knows it once loaded.
 type script struct {
 	source string
@@ -68,7 +71,7 @@ type script struct {
 
 // scripts are all there are.
 type scripts struct {
-	publish, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster script
+	publish, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster, deliver script
 }
 
 // preamble is what stands before the scripts: the command that publishes, and times.
@@ -103,12 +106,13 @@ func newScripts(sharded bool) *scripts {
 		enter: made("enter", enterLua, before), settle: made("settle", settleLua, changes), bury: made("bury", buryLua, before),
 		clear: made("clear", clearLua, changes), sweep: made("sweep", sweepLua, changes), beat: made("beat", beatLua, before),
 		canary: made("canary", canaryLua, before), compare: made("compare", compareLua, changes), roster: made("roster", rosterLua, changes),
+		deliver: made("deliver", deliverLua, before),
 	}
 }
 
 func (s *scripts) all() []script {
 	return []script{
-		s.publish, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster,
+		s.publish, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster, s.deliver,
 	}
 }
 

@@ -133,8 +133,8 @@ func (s *server) round(ctx context.Context) error {
 	}
 	failed := err
 	for _, v := range visits {
-		if s.skew.Load() == 0 {
-			s.readClock(v.command, sent, received) // a node that has just come has no other answer yet
+		if reply, err := answerOf(v.command); err == nil && s.skew.Load() == 0 {
+			s.readClock(reply, sent, received) // a node that has just come has no other answer yet
 		}
 		if err := v.read(ctx); err != nil {
 			failed = err
@@ -238,13 +238,13 @@ func (s *server) readCanary(ctx context.Context, c *redis.Cmd, sent, received ti
 		_ = s.loadScripts(ctx)
 	}
 	if err == nil {
-		s.readClock(c, sent, received)
+		s.readClock(reply, sent, received)
 	}
 }
 
 // readClock takes the time out of an answer.
-func (s *server) readClock(c *redis.Cmd, sent, received time.Time) {
-	if reply, err := answerOf(c); err == nil && len(reply) > 1 {
+func (s *server) readClock(reply []any, sent, received time.Time) {
+	if len(reply) > 1 {
 		s.noteClock(reply[1], sent, received)
 	}
 }

@@ -21,18 +21,18 @@ import (
 type Webhooks struct {
 	bus *Bus
 
-	mu   sync.Mutex
-	apps map[string]*hooked
+	mu        sync.Mutex
+	apps      map[string]*hooked
+	following bool // the node is woken
 }
 
 // hooked is what a node knows of an app whose webhooks it delivers, or would.
 type hooked struct {
-	wake      func()
-	following bool
-	at        [partitions]string // the last occurrence of each that was read; "" = none
-	dirty     [partitions]bool   // there may be more
-	scanned   time.Time          // when all were looked at
-	started   time.Time          // the same, from their beginnings
+	wake    func()
+	at      [partitions]string // the last occurrence of each that was read; "" = none
+	dirty   [partitions]bool   // there may be more
+	scanned time.Time          // when all were looked at
+	started time.Time          // the same, from their beginnings
 }
 
 const (
@@ -46,8 +46,6 @@ const (
 	// have given new ones smaller numbers.
 	scanInterval    = 5 * time.Second
 	restartInterval = time.Minute
-	// hookerLease is for how long a node delivers without having said so again.
-	hookerLease = 5 * time.Second
 )
 
 // Webhooks returns the bus's part for webhooks.
@@ -76,49 +74,37 @@ func (w *Webhooks) Watch(app string, wake func()) {
 	w.app(app).wake = wake
 }
 
-// ownScript renews or takes a lease, or says whose it is not.
-var ownScript = redis.NewScript(`
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
-
 // Own implements webhook.Store.
 func (w *Webhooks) Own(ctx context.Context, app string) (bool, error) {
-	mine, err := ownScript.Run(ctx, w.bus.reads, []string{w.key(app, "hooker")}, w.bus.id, hookerLease.Milliseconds()).Int()
-	if err != nil {
-		return false, unavailable(err)
+	at := home(app)
+	reply, err := answerOf(w.bus.eval(ctx, w.bus.reads, at, w.bus.id, deliverCall{app}))
+	switch outcomeOf(reply, err) {
+	case done:
+	case notLoaded:
+		return false, errors.Join(unavailable(err), w.bus.out[at].server.Load().loadScripts(ctx))
+	default:
+		return false, unavailable(errors.Join(err, errDoubt))
 	}
-	if mine == 1 {
-		w.follow(app)
+	mine := len(reply) > 2 && reply[2] == int64(1)
+	if mine {
+		w.follow()
 	}
-	return mine == 1, nil
+	return mine, nil
 }
 
-// follow has the node be woken.
-func (w *Webhooks) follow(app string) {
+// follow has the node be woken, of whatever app.
+func (w *Webhooks) follow() {
 	w.mu.Lock()
-	h := w.app(app)
-	first := !h.following && !slices.ContainsFunc(w.all(), func(other *hooked) bool { return other.following })
-	h.following = true
+	first := !w.following
+	w.following = true
 	w.mu.Unlock()
 	if !first {
 		return
 	}
 	for p, in := range w.bus.in {
-		in.follow(hub.Topic{Channel: wakeChannel}, waker{w, p}, ignored)
+		in.follow(hub.Topic{Channel: wakeChannel}, waker{w, p}, func(error) {})
 	}
 }
-
-func (w *Webhooks) all() []*hooked {
-	all := make([]*hooked, 0, len(w.apps))
-	for _, h := range w.apps {
-		all = append(all, h)
-	}
-	return all
-}
-
-func ignored(error) {}
 
 // waker hears of occurrences in a partition.
 type waker struct {

@@ -96,7 +96,7 @@ func TestNoWebhooksCostNothing(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"*:occurred:*", "*:hooks", "*:woken:*", "*:hooker:*"} {
+	for _, pattern := range []string{"*:occurred:*", "*:hooks", "*:woken:*", "*:deliverer:*"} {
 		if keys := strings.TrimSpace(s.cli("keys", pattern)); keys != "" {
 			t.Errorf("keys %s", keys)
 		}

@@ -498,7 +498,7 @@ func TestWebhooksOverNodes(t *testing.T) {
 	t.Cleanup(redis.kill)
 	settings := hooked(r.URL, "channel_occupied", "channel_vacated")
 	first := startMortal(t, redis, settings...)
-	within(t, patience, "the first node delivers", func() bool { return redis.cli("keys", "*:hooker:*") != "\n" })
+	within(t, patience, "the first node delivers", func() bool { return redis.cli("keys", "*:deliverer:*") != "\n" })
 	second, third := startMortal(t, redis, settings...), startNode(t, redis, settings...)
 	var mu sync.Mutex
 	nodes := []*server{first, second, third}

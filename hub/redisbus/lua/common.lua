@@ -45,9 +45,10 @@
 --   :dying          sorted set: ended lease -> when somebody last took on to bury
 --   :sweep          exists for as long as somebody has swept
 --
--- and, outside of scripts, in a partition of the app; see webhooks.go:
+-- and, in a partition of the app, of which deliver.lua writes the first, and webhooks.go the
+-- others:
 --
---   :hooker:<app>   the node that delivers the app's webhooks
+--   :deliverer:<app> the node that delivers the app's webhooks
 --   :parcels:<app>  hash: id -> delivery that has not arrived
 --   :told:<app>     hash: occurrence -> endpoints that were told, while others are not
 --   :failed:<app>   hash: id -> delivery that was given up
