@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"channels/hub"
 	"channels/hub/redisbus"
 )
 
@@ -28,7 +29,7 @@ func busCounter(name, help string, of func(redisbus.Stats) uint64) busMetric {
 	}}
 }
 
-func busHistogram(name, help string, of func(redisbus.Stats) redisbus.Histogram) busMetric {
+func busHistogram(name, help string, of func(redisbus.Stats) hub.Histogram) busMetric {
 	return busMetric{busDesc(name, help), func(d *prometheus.Desc, s redisbus.Stats) prometheus.Metric {
 		h := of(s)
 		return prometheus.MustNewConstHistogram(d, h.Count, h.Sum, h.Buckets)
@@ -58,9 +59,9 @@ func busMetrics() []busMetric {
 		busGauge("restating", "Channels and users that Redis is told again after it has lost something.", func(s stats) float64 { return float64(s.Restating) }),
 		busGauge("settling", "Partitions, of 256, where nodes may still be coming back after a loss, so that departures are held back.", func(s stats) float64 { return float64(s.Settling) }),
 		busGauge("log_bytes", "Bytes of the logs in Redis, when this node last looked: one node does each second.", func(s stats) float64 { return float64(s.LogBytes) }),
-		busHistogram("lag_seconds", "Time from Redis's sending this node a sign of life to its coming.", func(s stats) redisbus.Histogram { return s.Lag }),
-		busHistogram("publish_seconds", "Time that publishes took which Redis has taken.", func(s stats) redisbus.Histogram { return s.Publish }),
-		busHistogram("beat_seconds", "Time that Redis took to answer this node's watch, each second.", func(s stats) redisbus.Histogram { return s.Beat }),
+		busHistogram("lag_seconds", "Time from Redis's sending this node a sign of life to its coming.", func(s stats) hub.Histogram { return s.Lag }),
+		busHistogram("publish_seconds", "Time that publishes took which Redis has taken.", func(s stats) hub.Histogram { return s.Publish }),
+		busHistogram("beat_seconds", "Time that Redis took to answer this node's watch, each second.", func(s stats) hub.Histogram { return s.Beat }),
 		busCounter("messages_total", "Messages that came from Redis.", func(s stats) uint64 { return s.Messages }),
 		busCounter("received_bytes_total", "Bytes of messages that came from Redis.", func(s stats) uint64 { return s.Bytes }),
 		busCounter("reconnects_total", "Connections by which messages come that had to be replaced.", func(s stats) uint64 { return s.Reconnects }),

@@ -49,11 +49,6 @@ func (c webhookCollector) Collect(to chan<- prometheus.Metric) {
 		counter(webhookRequests, s.Failed, app, "failed")
 		counter(webhookGivenUp, s.GivenUp, app)
 		counter(webhookDropped, s.Dropped, app)
-		buckets, below := make(map[float64]uint64, len(webhook.Buckets)), uint64(0)
-		for i, bound := range webhook.Buckets {
-			below += s.Took[i]
-			buckets[bound] = below
-		}
-		to <- prometheus.MustNewConstHistogram(webhookDurations, below+s.Took[len(webhook.Buckets)], s.TookSum, buckets, app)
+		to <- prometheus.MustNewConstHistogram(webhookDurations, s.Took.Count, s.Took.Sum, s.Took.Buckets, app)
 	}
 }

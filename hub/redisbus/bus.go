@@ -97,7 +97,7 @@ func newBus(o Options) *Bus {
 	}
 	b.feedLog, b.lostLog, b.fenceLog = newRareLog(b.log), newRareLog(b.log), newRareLog(b.log)
 	b.router, b.undertaker, b.comparer = newRouter(b), newUndertaker(b), newComparer(b)
-	b.stats.lags, b.stats.publishing, b.stats.beats = newHistogram(), newHistogram(), newHistogram()
+	b.stats.lags, b.stats.publishing, b.stats.beats = newDurations(), newDurations(), newDurations()
 	b.revocations = &revocations{reads: b.reads, keys: b.keys}
 	for p := range partitions {
 		b.out[p], b.in[p] = newOutgoing(b, p), newIncoming(b, p)

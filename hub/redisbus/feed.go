@@ -397,7 +397,7 @@ func (l *line) alive(payload string) error {
 	l.clock.Store(sent)
 	l.feed.lives()
 	if now := l.feed.server.now(); now > sent {
-		l.feed.bus.stats.lags.observe(time.Duration(now-sent) * time.Microsecond)
+		l.feed.bus.stats.lags.Observe(time.Duration(now-sent) * time.Microsecond)
 	}
 	return nil
 }

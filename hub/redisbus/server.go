@@ -141,7 +141,7 @@ func (s *server) round(ctx context.Context) error {
 		}
 	}
 	if err == nil {
-		s.bus.stats.beats.observe(received.Sub(sent))
+		s.bus.stats.beats.Observe(received.Sub(sent))
 		s.checkPolicy(ctx)
 	}
 	return failed

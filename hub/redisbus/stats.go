@@ -26,9 +26,9 @@ type Stats struct {
 	Settling  int           // partitions where nodes are coming back after a loss
 	LogBytes  uint64        // of the logs in Redis, when this node last looked
 
-	Lag     Histogram // from Redis to this node, of the signs of life
-	Publish Histogram // how long publishes took that were taken
-	Beat    Histogram // how long Redis took to answer the watch
+	Lag     hub.Histogram // from Redis to this node, of the signs of life
+	Publish hub.Histogram // how long publishes took that were taken
+	Beat    hub.Histogram // how long Redis took to answer the watch
 
 	Messages     uint64 // that came from Redis
 	Bytes        uint64 // of their bodies
@@ -50,14 +50,14 @@ type stats struct {
 	reconnects, gaps, refilled, lost, fences, doubts, failures, rosters atomic.Uint64
 	messages, bytes, unknownKinds, unknown, refused                     atomic.Uint64
 
-	lags, publishing, beats *histogram
+	lags, publishing, beats *hub.Durations
 }
 
 // Stats returns what has been counted.
 func (b *Bus) Stats() Stats {
 	s := &b.stats
 	stats := Stats{
-		Up: b.Err() == nil, Lag: s.lags.read(), Publish: s.publishing.read(), Beat: s.beats.read(),
+		Up: b.Err() == nil, Lag: s.lags.Read(), Publish: s.publishing.Read(), Beat: s.beats.Read(),
 		Messages: s.messages.Load(), Bytes: s.bytes.Load(), Reconnects: s.reconnects.Load(),
 		Gaps: s.gaps.Load(), Refilled: s.refilled.Load(), Lost: s.lost.Load(), Fences: s.fences.Load(),
 		Doubts: s.doubts.Load(), Failures: s.failures.Load(), Rosters: s.rosters.Load(),
@@ -106,7 +106,7 @@ func (o *outgoing) count(s *Stats, now time.Time) {
 func (s *stats) published(began time.Time, err error) {
 	switch {
 	case err == nil:
-		s.publishing.observe(time.Since(began))
+		s.publishing.Observe(time.Since(began))
 	case errors.Is(err, hub.ErrUnavailable):
 		s.refused.Add(1)
 	default:
@@ -120,40 +120,7 @@ func (s *stats) received(bytes int) {
 	s.bytes.Add(uint64(bytes))
 }
 
-// histogramBounds are in seconds.
-var histogramBounds = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-
-// Histogram is how often something took how long.
-type Histogram struct {
-	Buckets map[float64]uint64 // by upper bound in seconds: how many took no longer
-	Count   uint64
-	Sum     float64 // seconds
-}
-
-type histogram struct {
-	buckets [len(histogramBounds) + 1]atomic.Uint64
-	micros  atomic.Uint64
-}
-
-func newHistogram() *histogram { return new(histogram) }
-
-func (h *histogram) observe(d time.Duration) {
-	at := 0
-	for at < len(histogramBounds) && d.Seconds() > histogramBounds[at] {
-		at++
-	}
-	h.buckets[at].Add(1)
-	h.micros.Add(uint64(max(0, d.Microseconds())))
-}
-
-func (h *histogram) read() Histogram {
-	r := Histogram{Buckets: make(map[float64]uint64, len(histogramBounds))}
-	for i := range h.buckets {
-		r.Count += h.buckets[i].Load()
-		if i < len(histogramBounds) {
-			r.Buckets[histogramBounds[i]] = r.Count
-		}
-	}
-	r.Sum = float64(h.micros.Load()) / 1e6
-	return r
+// newDurations counts what takes between a millisecond and ten seconds.
+func newDurations() *hub.Durations {
+	return hub.NewDurations(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 }

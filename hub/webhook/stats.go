@@ -3,10 +3,9 @@ package webhook
 import (
 	"sync"
 	"time"
-)
 
-// Buckets are the upper bounds of Stats.Took, in seconds.
-var Buckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+	"channels/hub"
+)
 
 // Stats are what is known of an app's webhooks.
 type Stats struct {
@@ -18,8 +17,7 @@ type Stats struct {
 	Failed       uint64        // that were not answered
 	GivenUp      uint64        // events that were given up
 	Dropped      uint64        // events that were not noted, since too many waited
-	Took         []uint64      // requests by how long they took, for each of Buckets and above
-	TookSum      float64       // seconds
+	Took         hub.Histogram // how long requests took
 }
 
 // backlog is what waits.
@@ -31,16 +29,22 @@ type backlog struct {
 // stats are those of all apps. Any goroutine may use them.
 type stats struct {
 	mu   sync.Mutex
-	apps map[string]*Stats
+	apps map[string]*counts
+}
+
+// counts are an app's.
+type counts struct {
+	Stats
+	took *hub.Durations
 }
 
 // of returns an app's, with the lock held.
-func (s *stats) of(app string) *Stats {
+func (s *stats) of(app string) *counts {
 	if s.apps == nil {
-		s.apps = make(map[string]*Stats)
+		s.apps = make(map[string]*counts)
 	}
 	if s.apps[app] == nil {
-		s.apps[app] = &Stats{Took: make([]uint64, len(Buckets)+1)}
+		s.apps[app] = &counts{took: hub.NewDurations(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)}
 	}
 	return s.apps[app]
 }
@@ -64,12 +68,7 @@ func (s *stats) observe(app string, a *Attempt) {
 	default:
 		of.Refused++
 	}
-	at, seconds := 0, a.Took.Seconds()
-	for at < len(Buckets) && seconds > Buckets[at] {
-		at++
-	}
-	of.Took[at]++
-	of.TookSum += seconds
+	of.took.Observe(a.Took)
 }
 
 func (s *stats) gaveUp(app string, events int) {
@@ -90,9 +89,10 @@ func (e *Engine) Stats() map[string]Stats {
 	defer e.stats.mu.Unlock()
 	all := make(map[string]Stats, len(e.apps))
 	for _, app := range e.apps {
-		of := *e.stats.of(app.ID)
-		of.Took = append([]uint64(nil), of.Took...)
-		all[app.ID] = of
+		of := e.stats.of(app.ID)
+		stats := of.Stats
+		stats.Took = of.took.Read()
+		all[app.ID] = stats
 	}
 	return all
 }
