@@ -1,18 +1,15 @@
 package hub_test
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"channels/hub"
+	"channels/hub/webhook/storetest"
 	"channels/protocol"
 )
-
-const everyHook = hub.HookOccupied | hub.HookVacated | hub.HookMemberAdded | hub.HookMemberRemoved | hub.HookClientEvent | hub.HookCacheMiss | hub.HookCount
 
 // noted gathers what a hub has noted, as text.
 type noted struct {
@@ -23,20 +20,7 @@ type noted struct {
 func (n *noted) note(o hub.Occurrence) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	words := []string{fmt.Sprint(int(o.Kind)), o.Topic.Channel}
-	if o.User != "" {
-		words = append(words, o.User)
-	}
-	if o.Kind == hub.HookCount {
-		words = append(words, fmt.Sprint(o.Count))
-	}
-	if o.Broken {
-		words = append(words, "broken")
-	}
-	if o.Event != "" {
-		words = append(words, o.Event, string(o.Data), o.SocketID)
-	}
-	n.all = append(n.all, strings.Join(words, " "))
+	n.all = append(n.all, storetest.Text(o))
 }
 
 // want takes what was noted.
@@ -50,7 +34,7 @@ func (n *noted) want(t *testing.T, what string, want ...string) {
 	n.all = nil
 }
 
-func named(kind hub.Hooks, rest string) string { return fmt.Sprintf("%d %s", kind, rest) }
+func named(kind hub.Hooks, rest string) string { return storetest.Name(kind) + " " + rest }
 
 // newNotingRig starts a hub whose app has endpoints.
 func newNotingRig(t *testing.T, endpoints ...hub.Webhook) (*rig, *noted) {
@@ -64,7 +48,7 @@ func newNotingRig(t *testing.T, endpoints ...hub.Webhook) (*rig, *noted) {
 // TestOccurrences: what clients do is noted, and whether a connection has ended.
 func TestOccurrences(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r, n := newNotingRig(t, hub.Webhook{Hooks: everyHook})
+		r, n := newNotingRig(t, hub.Webhook{Hooks: storetest.All})
 		a, b := r.connect(), r.connect()
 		a.enter("presence-room", "ann")
 		b.enter("presence-room", "ann")
@@ -125,13 +109,13 @@ func TestNobodyAskedForOccurrences(t *testing.T) {
 		want      []string
 	}{
 		"no endpoint":    {},
-		"another prefix": {endpoints: []hub.Webhook{{Hooks: everyHook, ChannelPrefix: "private-"}}},
+		"another prefix": {endpoints: []hub.Webhook{{Hooks: storetest.All, ChannelPrefix: "private-"}}},
 		"one kind": {
 			endpoints: []hub.Webhook{{Hooks: hub.HookMemberRemoved}},
 			want:      []string{named(hub.HookMemberAdded, "presence-room ann"), named(hub.HookMemberRemoved, "presence-room ann broken")},
 		},
 		"two endpoints": {
-			endpoints: []hub.Webhook{{Hooks: hub.HookOccupied, ChannelPrefix: "presence-"}, {Hooks: everyHook, ChannelPrefix: "x"}},
+			endpoints: []hub.Webhook{{Hooks: hub.HookOccupied, ChannelPrefix: "presence-"}, {Hooks: storetest.All, ChannelPrefix: "x"}},
 			want:      []string{named(hub.HookOccupied, "presence-room"), named(hub.HookVacated, "presence-room broken")},
 		},
 	} {

@@ -1,7 +1,7 @@
 package ops
 
 import (
-	"bytes"
+	"channels/hub/testlog"
 	"errors"
 	"io"
 	"log/slog"
@@ -185,7 +185,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestServerLogs has a handler panic.
 func TestServerLogs(t *testing.T) {
-	var log syncBuffer
+	var log testlog.Buffer
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = Server(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("for a test") }),
 		slog.New(slog.NewJSONHandler(&log, nil)))
@@ -198,21 +198,4 @@ func TestServerLogs(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, `"level":"ERROR"`) || !strings.Contains(text, "panic serving") {
 		t.Errorf("logged %s", text)
 	}
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

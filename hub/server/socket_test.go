@@ -14,7 +14,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 	"channels/hub"
 	"channels/hub/server"
+	"channels/hub/testlog"
 	"channels/hub/transport"
 	"channels/protocol"
 )
@@ -452,7 +452,7 @@ func TestOneCloseFrame(t *testing.T) {
 	for _, w := range ways {
 		for name, end := range w.ends() {
 			t.Run(w.name+"/"+name, func(t *testing.T) {
-				var log syncBuffer
+				var log testlog.Buffer
 				r := newRig(t, nil, func(o *options) {
 					o.transport.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				})
@@ -501,24 +501,6 @@ func (c *rawClient) expectOneClose(want protocol.Code) {
 	if closes != 1 {
 		c.t.Errorf("%d close frames, want 1", closes)
 	}
-}
-
-// syncBuffer is a buffer that several goroutines write to.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // TestBadCompression: garbage and bombs end a connection as other bad messages do.

@@ -3,32 +3,14 @@ package webhook
 import (
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"channels/hub"
+	"channels/hub/testlog"
 )
-
-// logText gathers what is logged.
-type logText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) has(s string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), s)
-}
 
 func within(t *testing.T, what string, true func() bool) {
 	t.Helper()
@@ -42,7 +24,7 @@ func within(t *testing.T, what string, true func() bool) {
 // TestDiskFull: where there is no room on disk, nobody waits for it, and what occurs is told
 // from memory; it is written once there is room again.
 func TestDiskFull(t *testing.T) {
-	dir, log := t.TempDir(), new(logText)
+	dir, log := t.TempDir(), new(testlog.Buffer)
 	d, err := openDisk(dir, slog.New(slog.NewTextHandler(log, nil)), bbolt.Options{Timeout: time.Second, MaxSize: 256 << 10})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +40,7 @@ func TestDiskFull(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("somebody waits for the disk")
 	}
-	within(t, "it is logged", func() bool { return log.has("cannot be written to disk") })
+	within(t, "it is logged", func() bool { return strings.Contains(log.String(), "cannot be written to disk") })
 	all, err := d.Occurrences(t.Context(), "1", true)
 	if err != nil || len(all) != 100 {
 		t.Fatalf("%d occurrences, %v", len(all), err)
@@ -76,7 +58,7 @@ func TestDiskFull(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "it is written", func() bool { return log.has("written to disk again") })
+	within(t, "it is written", func() bool { return strings.Contains(log.String(), "written to disk again") })
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

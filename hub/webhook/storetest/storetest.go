@@ -27,7 +27,8 @@ type Node struct {
 // at least.
 type Open func(t *testing.T) []Node
 
-const all = hub.HookOccupied | hub.HookVacated | hub.HookMemberAdded | hub.HookMemberRemoved | hub.HookClientEvent | hub.HookCacheMiss | hub.HookCount
+// All are all kinds.
+const All = hub.HookOccupied | hub.HookVacated | hub.HookMemberAdded | hub.HookMemberRemoved | hub.HookClientEvent | hub.HookCacheMiss | hub.HookCount
 
 // Store runs the suite.
 func Store(t *testing.T, open Open) {
@@ -84,12 +85,17 @@ func (r *reader) more(t *testing.T) {
 	}
 }
 
-// say is an occurrence as text.
-func say(o hub.Occurrence) string {
-	words := []string{map[hub.Hooks]string{
+// Name is what a kind of occurrence is called in Text.
+func Name(kind hub.Hooks) string {
+	return map[hub.Hooks]string{
 		hub.HookOccupied: "occupied", hub.HookVacated: "vacated", hub.HookMemberAdded: "added", hub.HookMemberRemoved: "removed",
 		hub.HookClientEvent: "client", hub.HookCacheMiss: "miss", hub.HookCount: "count",
-	}[o.Kind], o.Topic.Channel}
+	}[kind]
+}
+
+// Text is an occurrence as text: its name, its channel, and what else is known of it.
+func Text(o hub.Occurrence) string {
+	words := []string{Name(o.Kind), o.Topic.Channel}
 	if o.User != "" {
 		words = append(words, o.User)
 	}
@@ -113,7 +119,7 @@ func (r *reader) want(t *testing.T, texts ...string) {
 		r.more(t)
 		got = nil
 		for _, o := range r.got {
-			got = append(got, say(o))
+			got = append(got, Text(o))
 		}
 		if len(got) >= len(texts) {
 			break
@@ -124,7 +130,7 @@ func (r *reader) want(t *testing.T, texts ...string) {
 	}
 	for _, o := range r.got {
 		if age := time.Since(o.At); age < -time.Second || age > time.Minute {
-			t.Errorf("%s: noted at %v", say(o), o.At)
+			t.Errorf("%s: noted at %v", Text(o), o.At)
 		}
 	}
 	for end := time.Now().Add(5 * time.Second); len(texts) > 0 && !r.wasWoken(); time.Sleep(10 * time.Millisecond) {
@@ -177,12 +183,12 @@ func comesAndGoes(t *testing.T, nodes []Node) {
 	r := read(t, n)
 	room := topic("presence-room")
 	follow(t, n, room)
-	join(t, n, hub.Join{Topic: room, Subscribers: 1, Member: &protocol.Member{ID: "ann"}, Hooks: all})
-	join(t, n, hub.Join{Topic: room, Subscribers: 2, Member: &protocol.Member{ID: "ann"}, Hooks: all})
-	join(t, n, hub.Join{Topic: room, Subscribers: 3, Member: &protocol.Member{ID: "bob"}, Hooks: all})
-	leave(t, n, hub.Leave{Topic: room, Subscribers: 2, Gone: "bob", Hooks: all})
-	leave(t, n, hub.Leave{Topic: room, Subscribers: 1, Hooks: all, Broken: true})
-	leave(t, n, hub.Leave{Topic: room, Subscribers: 0, Gone: "ann", Hooks: all, Broken: true})
+	join(t, n, hub.Join{Topic: room, Subscribers: 1, Member: &protocol.Member{ID: "ann"}, Hooks: All})
+	join(t, n, hub.Join{Topic: room, Subscribers: 2, Member: &protocol.Member{ID: "ann"}, Hooks: All})
+	join(t, n, hub.Join{Topic: room, Subscribers: 3, Member: &protocol.Member{ID: "bob"}, Hooks: All})
+	leave(t, n, hub.Leave{Topic: room, Subscribers: 2, Gone: "bob", Hooks: All})
+	leave(t, n, hub.Leave{Topic: room, Subscribers: 1, Hooks: All, Broken: true})
+	leave(t, n, hub.Leave{Topic: room, Subscribers: 0, Gone: "ann", Hooks: All, Broken: true})
 	r.want(t, "occupied presence-room", "added presence-room ann", "added presence-room bob", "removed presence-room bob",
 		"removed presence-room ann broken", "vacated presence-room broken")
 }
@@ -192,15 +198,15 @@ func overNodes(t *testing.T, nodes []Node) {
 	r := read(t, one)
 	news := topic("news")
 	follow(t, one, news)
-	join(t, one, hub.Join{Topic: news, Subscribers: 1, Hooks: all})
+	join(t, one, hub.Join{Topic: news, Subscribers: 1, Hooks: All})
 	want := []string{"occupied news", "count news 1"}
 	if len(nodes) > 1 {
 		follow(t, two, news)
-		join(t, two, hub.Join{Topic: news, Subscribers: 1, Hooks: all})
-		leave(t, one, hub.Leave{Topic: news, Subscribers: 0, Hooks: all})
+		join(t, two, hub.Join{Topic: news, Subscribers: 1, Hooks: All})
+		leave(t, one, hub.Leave{Topic: news, Subscribers: 0, Hooks: All})
 		want = append(want, "count news 2", "count news 1")
 	}
-	leave(t, two, hub.Leave{Topic: news, Subscribers: 0, Hooks: all})
+	leave(t, two, hub.Leave{Topic: news, Subscribers: 0, Hooks: All})
 	r.want(t, append(want, "vacated news", "count news 0")...)
 }
 
@@ -313,7 +319,7 @@ func keepsDeliveries(t *testing.T, nodes []Node) {
 	r := read(t, n)
 	news := topic("news")
 	follow(t, n, news)
-	join(t, n, hub.Join{Topic: news, Subscribers: 1, Hooks: all})
+	join(t, n, hub.Join{Topic: news, Subscribers: 1, Hooks: All})
 	r.want(t, "occupied news", "count news 1")
 	first, second := r.got[0], r.got[1]
 	commit(t, n, webhook.Change{
