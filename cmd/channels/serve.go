@@ -152,6 +152,7 @@ func welcomeApp(s Settings) *hub.App {
 // listeners are the server's two ends.
 type listeners struct {
 	public net.Listener
+	tcp    net.Listener // below the public one
 	port   string       // of the public one
 	ops    net.Listener // nil when switched off
 }
@@ -161,13 +162,11 @@ func listen(ctx context.Context, s Settings, front *server.Server, certificate *
 	if certificate != nil {
 		secure = certificate.Config()
 	}
-	// No TCP keep-alive on the public listener: sockets are pinged, requests have
-	// time-outs, and every new connection would pay for four system calls.
-	public, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", s.Listen)
+	public, err := listenTCP(ctx, s.Listen)
 	if err != nil {
 		return nil, listenProblem("listen", s.Listen, err)
 	}
-	l := &listeners{public: front.Listener(public, secure)}
+	l := &listeners{public: front.Listener(public, secure), tcp: public}
 	_, l.port, _ = net.SplitHostPort(public.Addr().String())
 	if s.OpsListen == "off" {
 		return l, nil
@@ -177,6 +176,15 @@ func listen(ctx context.Context, s Settings, front *server.Server, certificate *
 		return nil, listenProblem("ops_listen", s.OpsListen, err)
 	}
 	return l, nil
+}
+
+// listenTCP listens without TCP's keep-alive: sockets are pinged, requests have
+// time-outs, and every new connection would pay for four system calls. It is no
+// listener of Multipath TCP either, to which the kernel attaches no filter.
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	return config.Listen(ctx, "tcp", address)
 }
 
 // listenProblem says why an address cannot be listened on, and what to do.
@@ -241,7 +249,7 @@ func (n *node) run(ctx context.Context, l *listeners, grace time.Duration) error
 	case <-ctx.Done():
 	}
 	n.log.Info("shutting down", "sockets", n.engine.Connections(), "grace", grace)
-	err := n.shutDown(public, l.public, grace)
+	err := n.shutDown(public, l, grace)
 	_ = operator.Close()
 	if err != nil {
 		n.log.Warn("shut down with work left", "error", err)
@@ -263,7 +271,7 @@ func opsServer(handler http.Handler, log *slog.Logger) *http.Server {
 // to notice, also when there are no sockets: publishers come through balancers too.
 // Then it takes no new sockets, closes those that there are over what remains, and
 // says farewell to those who make requests.
-func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.Duration) error {
+func (n *node) shutDown(public *http.Server, l *listeners, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	n.front.StartDraining()
 	time.Sleep(grace / 10)
@@ -273,7 +281,7 @@ func (n *node) shutDown(public *http.Server, listener net.Listener, grace time.D
 	n.overHTTP.Leave(grace * 7 / 10)
 	drained := n.engine.Drain(ctx, protocol.Reconnect(), grace*7/10)
 	told := n.overHTTP.Wait(ctx) // clients between two requests come back for their close frame
-	sayFarewell(listener, n.front.HasServed(), grace)
+	sayFarewell(l, n.front.HasServed(), grace)
 	finished := public.Shutdown(ctx)
 	return errors.Join(drained, told, finished, n.carrier.Wait(ctx))
 }

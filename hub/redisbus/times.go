@@ -15,8 +15,9 @@ const (
 	// dead, so that counts which hold it are doubtful.
 	lateAfter = 1800 * time.Millisecond
 	// fullAfter is for how long a quota must be full, without doubt, before a client
-	// is told so for good.
-	fullAfter = 2200 * time.Millisecond
+	// is told so for good. The node has heard of every late lease by then, by a beat
+	// of its own.
+	fullAfter = 3 * time.Second
 	// settling is for how long departures are held back at least after Redis has
 	// lost something: every node that lives has come back to it by then, or is dead
 	// by its lease. They are held back for longer while a node is still saying what
