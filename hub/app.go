@@ -61,6 +61,8 @@ type App struct {
 
 	Webhooks []Webhook // who is told of what occurs
 
+	History History // which events are kept
+
 	ActivityTimeout time.Duration // silence after which either side sends a ping
 	CacheTTL        time.Duration // life of a cache channel's last event
 }
@@ -81,6 +83,7 @@ func DefaultApp() App {
 		CommandsPerSecond:        100,
 		MaxChannelsPerConnection: 300,
 		CompressionMin:           1024,
+		History:                  History{Age: 10 * time.Minute, Bytes: 256 << 10, Total: 256 << 20},
 		ActivityTimeout:          120 * time.Second,
 		CacheTTL:                 30 * time.Minute,
 	}

@@ -25,6 +25,7 @@ type Message struct {
 	Frame    []byte        // the whole WebSocket frame; nobody changes it
 	Exclude  string        // socket id that does not get it; "" = none
 	CacheFor time.Duration // > 0: it is the channel's cached event for so long
+	Keep     *History      // how it is put into the channel's history; nil = it is not
 	Occurs   *Occurrence   // is noted in one step with publishing; nil = nothing is
 
 	Signal Signal

@@ -79,6 +79,7 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 		Topic:   sub.channel.topic,
 		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app.ClientEventData, cmd.data), userID),
 		Exclude: c.id,
+		Keep:    c.app.History.Of(cmd.name),
 		Occurs:  sub.occurrence(cmd, userID),
 	}, func(err error) {
 		if err != nil {

@@ -17,6 +17,9 @@ type Memory struct {
 	seed   maphash.Seed
 	shards [memoryShards]memoryShard
 	quotas memoryQuotas
+	totals historyTotals
+	start  time.Time // with a monotonic reading
+	began  uint64    // the same, in µs since 1970; all numbers are higher
 	stop   chan struct{}
 	done   sync.WaitGroup
 
@@ -47,6 +50,8 @@ type memoryShard struct {
 	seq      uint64 // of the last message of any of the channels
 	channels map[Topic]*memoryChannel
 	expiring []expiry // one for each channel with a cached event
+
+	histories map[Topic]*memoryHistory
 
 	note   func(Occurrence)    // nil = nobody is told
 	missed map[Topic]time.Time // when somebody last found a cache channel empty
@@ -79,9 +84,12 @@ const cacheSweep = 30 * time.Second
 
 // NewMemory returns a running Memory; Close ends it.
 func NewMemory() *Memory {
-	m := &Memory{seed: maphash.MakeSeed(), stop: make(chan struct{})}
+	m := &Memory{seed: maphash.MakeSeed(), stop: make(chan struct{}), start: time.Now()}
+	m.began = uint64(m.start.UnixMicro()) //nolint:gosec // it is after 1970
 	for i := range m.shards {
+		m.shards[i].seq = m.began
 		m.shards[i].channels = make(map[Topic]*memoryChannel)
+		m.shards[i].histories = make(map[Topic]*memoryHistory)
 	}
 	m.done.Go(m.sweep)
 	return m
@@ -102,7 +110,7 @@ func (m *Memory) sweep() {
 			return
 		case now := <-tick.C:
 			for i := range m.shards {
-				m.shards[i].expire(now)
+				m.shards[i].expire(now, m.now())
 			}
 		}
 	}
@@ -134,6 +142,10 @@ func (m *Memory) Unfollow(t Topic, r Receiver) {
 
 // Publish implements Bus.
 func (m *Memory) Publish(msg Message, done func(error)) {
+	if msg.Keep != nil && !m.hasRoom(&msg) {
+		done(ErrHistoryFull)
+		return
+	}
 	s := m.shard(msg.Topic)
 	s.mu.Lock()
 	if msg.CacheFor > 0 {
@@ -141,6 +153,9 @@ func (m *Memory) Publish(msg Message, done func(error)) {
 	}
 	if msg.Signal == Terminate {
 		s.terminate(msg.Topic)
+	}
+	if msg.Keep != nil {
+		m.keep(s, &msg)
 	}
 	if ch := s.channels[msg.Topic]; ch != nil {
 		s.send(ch, msg)
@@ -162,10 +177,13 @@ func (m *Memory) Err() error { return nil }
 // TopicErr implements Bus.
 func (m *Memory) TopicErr(Topic) error { return nil }
 
-// send numbers a message and gives it to the channel's receiver, if there is one.
+// send gives a message to the channel's receiver, if there is one. It numbers those that
+// have no number yet.
 func (s *memoryShard) send(ch *memoryChannel, msg Message) {
-	s.seq++
-	msg.Seq = s.seq
+	if msg.Seq == 0 {
+		s.seq++
+		msg.Seq = s.seq
+	}
 	if ch.receiver != nil {
 		ch.receiver.Receive(msg)
 	}
@@ -209,10 +227,10 @@ func (s *memoryShard) cache(msg Message) {
 	ch.expires = time.Now().Add(msg.CacheFor)
 }
 
-// expire removes the cached events that have expired, and the memory of Terminates
+// expire removes the cached events and the histories that have expired, and the memory of Terminates
 // that are older than TerminateKept. An event that was published again since its
 // expiry was noted is checked again when it expires.
-func (s *memoryShard) expire(now time.Time) {
+func (s *memoryShard) expire(now time.Time, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := s.expiring[:0]
@@ -229,6 +247,11 @@ func (s *memoryShard) expire(now time.Time) {
 	}
 	clear(s.expiring[len(kept):])
 	s.expiring = kept
+	for t, h := range s.histories {
+		if h.expire(number) {
+			delete(s.histories, t)
+		}
+	}
 	for t, at := range s.missed {
 		if now.Sub(at) >= missInterval {
 			delete(s.missed, t)

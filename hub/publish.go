@@ -66,6 +66,7 @@ func (h *Hub) publish(app *App, e *Event, done func(error)) {
 			Topic:   Topic{App: app.ID, Channel: name},
 			Frame:   protocol.EventFrame(e.Name, name, e.Data, ""),
 			Exclude: e.Exclude,
+			Keep:    app.History.Of(name),
 		}
 		if protocol.KindOf(name).IsCache() {
 			msg.CacheFor = app.CacheTTL

@@ -115,6 +115,11 @@ type State interface {
 	ChannelInfos(ctx context.Context, app string, names []string) ([]ChannelInfo, error)
 	// Users returns the ids of a presence channel's users, in no order.
 	Users(ctx context.Context, t Topic) ([]string, error)
+	// Past reads a channel's history, of which what is older than age counts as gone.
+	Past(ctx context.Context, t Topic, age time.Duration, span Span) (Past, error)
+	// Erase removes the event with a number from a channel's history, or all events for
+	// 0, and returns how many it has removed.
+	Erase(ctx context.Context, t Topic, seq uint64) (int, error)
 	// Cached returns the channel's cached event; false: there is none.
 	Cached(ctx context.Context, t Topic) (Cached, bool, error)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"channels/hub"
+	"channels/hub/redisbus"
 )
 
 // developmentSecret is the default of an app's secret.
@@ -46,6 +47,10 @@ func (l *loader) checkLimits() {
 	}
 	for i, app := range s.Apps {
 		field := func(name string) string { return fmt.Sprintf("apps[%d].%s", i, name) }
+		if least := app.History.Bytes * redisbus.HistoryShare; app.History.Events > 0 && app.History.Total < least {
+			l.mistake(field("history.total"), strconv.Itoa(app.History.Total),
+				fmt.Sprintf("must be at least %d times history.bytes, which is %d: %d", redisbus.HistoryShare, app.History.Bytes, least))
+		}
 		if node.MaxRequestBytes > 0 && node.MaxRequestBytes < app.MaxEventBytes {
 			l.mistake(field("max_event_bytes"), strconv.Itoa(app.MaxEventBytes),
 				fmt.Sprintf("such an event does not fit in a request: limits.max_request_bytes is %d", node.MaxRequestBytes))

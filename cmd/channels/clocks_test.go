@@ -31,6 +31,8 @@ func TestNothingIsMeasuredByTheWallClock(t *testing.T) {
 		"protocol/request.go formatTime":             "is for people",
 		"protocol/request.go SignRequest":            "is for the other side's clock",
 		"hub/server/welcome.go sendWelcomeEvent":     "is for people",
+		"hub/contract/history.go stateKeeps":         "compares the backend's clock with ours",
+		"hub/memory.go NewMemory":                    "begins to number events, higher than before it was started again",
 		"hub/redisbus/server.go Error":               "rounds a duration, for people",
 		"hub/webhook/body.go bodyOf":                 "is for the receiver's clock",
 		"hub/webhook/operator.go Failed":             "is for people",

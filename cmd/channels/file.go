@@ -162,8 +162,12 @@ func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 	seen := map[string]bool{}
 	l.eachMember(mapping, field+".", func(key, node *yaml.Node) {
 		seen[key.Value] = true
-		if key.Value == "webhooks" {
+		switch key.Value {
+		case "webhooks":
 			app.Webhooks = l.readWebhooks(node, field+".webhooks")
+			return
+		case "history":
+			l.readHistory(node, field+".history", &app)
 			return
 		}
 		applyNode(l, appSettings(), &app, key.Value, field+"."+key.Value, key, node)
@@ -177,6 +181,17 @@ func (l *loader) readApp(mapping *yaml.Node, field string) hub.App {
 		}
 	}
 	return app
+}
+
+// readHistory applies the group of an app's settings that are about histories.
+func (l *loader) readHistory(node *yaml.Node, field string, app *hub.App) {
+	if node.Kind != yaml.MappingNode {
+		l.mistake(place(field, node), "", "must be a mapping")
+		return
+	}
+	l.eachMember(node, field+".", func(key, node *yaml.Node) {
+		applyNode(l, appSettings(), app, "history."+key.Value, field+"."+key.Value, key, node)
+	})
 }
 
 // scalar returns a node's value as text.

@@ -229,6 +229,22 @@ func TestMistakes(t *testing.T) {
 			file: "proxy_protocol: true\ntrusted_proxies: []\n",
 			want: []string{"proxy_protocol: true: needs trusted_proxies"},
 		},
+		"a history that is none": {
+			file: apps + ", history: 5}\n",
+			want: []string{"apps[0].history (line 2): must be a mapping"},
+		},
+		"mistakes in a history": {
+			file: apps + ", history: {events: many, age: 1ms, days: 3}}\n",
+			want: []string{
+				"apps[0].history.events: many: must be",
+				"apps[0].history.age: 1ms: must be",
+				"apps[0].history.days (line 2): is not a setting",
+			},
+		},
+		"a history larger than its share": {
+			file: apps + ", history: {events: 10, bytes: 1MiB, total: 10MiB}}\n",
+			want: []string{"apps[0].history.total: 10485760: must be at least 64 times history.bytes, which is 1048576: 67108864"},
+		},
 		"webhooks that are none": {
 			file: apps + ", webhooks: {url: x}}\n",
 			want: []string{"apps[0].webhooks (line 2): must be a list of endpoints"},

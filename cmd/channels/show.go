@@ -41,9 +41,17 @@ func writeSettings(w io.Writer, s Settings) error {
 
 // showItem shows an item of a list.
 func showItem[T any](b *strings.Builder, indent string, table []setting[T], of *T) {
-	mark := indent + "- "
+	mark, group := indent+"- ", ""
 	for _, each := range table {
-		fmt.Fprintf(b, "%s%s: %s\n", mark, each.name, shown(each.secret, each.field(of).String()))
+		name := each.name
+		if in, rest, ok := strings.Cut(name, "."); ok {
+			if in != group {
+				fmt.Fprintf(b, "%s%s:\n", mark, in)
+				group, mark = in, indent+"  "
+			}
+			name = "  " + rest
+		}
+		fmt.Fprintf(b, "%s%s: %s\n", mark, name, shown(each.secret, each.field(of).String()))
 		mark = indent + "  "
 	}
 }

@@ -168,6 +168,8 @@ func (a *API) dispatch(r *http.Request, c *call) ([]byte, error) {
 		return a.only(http.MethodGet, a.getChannel)(r, c)
 	case len(parts) == 3 && parts[0] == "channels" && parts[2] == "users":
 		return a.only(http.MethodGet, a.getUsers)(r, c)
+	case (len(parts) == 3 || len(parts) == 4) && parts[0] == "channels" && parts[2] == "events":
+		return a.history(r, c)
 	case len(parts) == 3 && parts[0] == "users" && parts[2] == "terminate_connections":
 		return a.only(http.MethodPost, a.terminateUser)(r, c)
 	}

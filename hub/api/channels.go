@@ -75,7 +75,7 @@ func checkInfo(name, list string) (protocol.Info, error) {
 	return info, nil
 }
 
-// channelName returns the name in channels/{name} or channels/{name}/users.
+// channelName returns the name in channels/{name} and what is below it.
 func channelName(path string) (string, error) {
 	escaped := strings.Split(path, "/")[1]
 	name, err := url.PathUnescape(escaped)

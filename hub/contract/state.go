@@ -36,6 +36,12 @@ func State(t *testing.T, open Open) {
 		"a stranger's leave is harmless":          stateForeignLeave,
 		"concurrent joins announce everyone once": stateConcurrent,
 		"what comes after a join comes on top":    stateOrdersOverNodes,
+		"events are kept for later":               stateKeeps,
+		"a part of a history is read":             stateReadsSpans,
+		"a history is bounded":                    stateBoundsHistory,
+		"what is too old is forgotten":            stateForgetsOld,
+		"events are erased":                       stateErases,
+		"a full history refuses":                  stateRefusesHistory,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

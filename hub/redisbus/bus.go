@@ -301,6 +301,9 @@ func (b *Bus) Publish(m hub.Message, done func(error)) {
 		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: life.Milliseconds(), frameAt: frameAt},
 		until: began.Add(publishPatience),
 	}
+	if m.Keep != nil {
+		p.event.keep, p.event.op = m.Keep, p
+	}
 	if m.Occurs != nil {
 		p.event.occurs = []*hub.Occurrence{m.Occurs}
 	}

@@ -1,6 +1,7 @@
 package redisbus
 
 import (
+	"slices"
 	"strconv"
 
 	"channels/hub"
@@ -27,23 +28,42 @@ type publication struct {
 	cacheMS int64 // 0 = not cached
 	frameAt int   // where in the body the frame starts
 	occurs  []*hub.Occurrence
+	keep    *hub.History // how it is kept in the channel's history; nil = it is not
+	op      *op          // whose event it is, if it is kept
 }
 
-// counts are how many events there are, and how many occurrences follow.
+// counts are how many events there are, whether they are kept, and how many occurrences
+// follow.
 func (p publication) counts() any {
-	if len(p.occurs) == 0 {
+	if len(p.occurs) == 0 && p.keep == nil {
 		return p.count
 	}
-	return strconv.Itoa(p.count) + "+" + strconv.Itoa(len(p.occurs))
+	text := strconv.Itoa(p.count)
+	if p.keep != nil {
+		text += "h"
+	}
+	if len(p.occurs) > 0 {
+		text += "+" + strconv.Itoa(len(p.occurs))
+	}
+	return text
 }
 
-func (publishCall) script(s *scripts) *script { return &s.publish }
+// script is the one that can keep events, where one is to be kept.
+func (c publishCall) script(s *scripts) *script {
+	if slices.ContainsFunc(c.events, func(e publication) bool { return e.keep != nil }) {
+		return &s.keeping
+	}
+	return &s.publish
+}
 
 func (c publishCall) args() []any {
 	args := make([]any, 0, 2+6*len(c.events))
 	args = append(args, len(c.events), c.cacheBytes)
 	for _, e := range c.events {
 		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.counts(), e.cacheMS, e.frameAt)
+		if k := e.keep; k != nil {
+			args = append(args, k.Events, k.Age.Microseconds(), k.Bytes, max(k.Total/HistoryShare, 1))
+		}
 		for _, o := range e.occurs {
 			args = append(args, o.User, o.Event, o.Data, o.SocketID)
 		}
@@ -130,6 +150,22 @@ type sweepCall struct{}
 
 func (sweepCall) script(s *scripts) *script { return &s.sweep }
 func (sweepCall) args() []any               { return nil }
+
+// eraseCall is lua/erase.lua.
+type eraseCall struct {
+	topic hub.Topic
+	seq   uint64 // 0 = all events
+}
+
+func (eraseCall) script(s *scripts) *script { return &s.erase }
+
+func (c eraseCall) args() []any {
+	which := ""
+	if c.seq > 0 {
+		which = strconv.FormatUint(c.seq, 10)
+	}
+	return []any{appKey(c.topic.App), c.topic.Channel, which}
+}
 
 // version is that of the messages and scripts' arguments that a node understands.
 // New behaviour is switched on when the oldest node that lives knows it.

@@ -26,22 +26,31 @@ type item struct {
 // ofAll are the arguments that every script has.
 var ofAll = []string{"me", "deadline", "log_bytes"}
 
+// publishForm is that of the scripts that publish.
+var publishForm = form{
+	once: []string{
+		"events",      // how many
+		"cache_bytes", // how many an app's cached events may take in a partition
+	},
+	items: []item{{"event", []string{
+		"app", "channel",
+		"body",     // of one event, or of several as a bundle
+		"count",    // of its events; then h if it is kept in the channel's history, and + and how many occurrences follow
+		"cache_ms", // for how long it is the channel's cached event; 0 = it is none
+		"frame_at", // where in the body the frame starts
+	}}, {"history", []string{
+		"most_events", // of a channel
+		"age_us",      // for how long an event is kept
+		"most_bytes",  // of a channel
+		"most_total",  // bytes of the app's histories in a partition
+	}}, {"occurrence", []string{"user", "event_name", "data", "socket"}}},
+}
+
 // forms are those of the scripts, by the names of their files. What calls.go puts into
 // args has the same order.
 var forms = map[string]form{
-	"publish": {
-		once: []string{
-			"events",      // how many
-			"cache_bytes", // how many an app's cached events may take in a partition
-		},
-		items: []item{{"event", []string{
-			"app", "channel",
-			"body",     // of one event, or of several as a bundle
-			"count",    // of its events; with + and how many occurrences follow
-			"cache_ms", // for how long it is the channel's cached event; 0 = it is none
-			"frame_at", // where in the body the frame starts
-		}}, {"occurrence", []string{"user", "event_name", "data", "socket"}}},
-	},
+	"publish": publishForm, // nothing is kept in a history
+	"keeping": publishForm,
 	"state": {
 		once: []string{
 			"channels",  // how many
@@ -85,6 +94,10 @@ var forms = map[string]form{
 	"bury":  {once: []string{"prefix"}},
 	"clear": {once: []string{"step"}}, // about how many users and channels to remove
 	"sweep": {},
+	"erase": {once: []string{
+		"app", "channel",
+		"number", // of the event; "" = all
+	}},
 	"beat": {once: []string{
 		"beat",     // its number
 		"heard",    // the last beat that is known to have been heard

@@ -13,6 +13,8 @@ func TestFormsAgree(t *testing.T) {
 	topic := hub.Topic{App: "1", Channel: "room"}
 	for name, calls := range map[string][]request{
 		"publish": {publishCall{}, publishCall{events: []publication{{topic: topic}, {topic: topic}}}},
+		"keeping": {publishCall{}, publishCall{events: []publication{{topic: topic}, {topic: topic}}}},
+		"erase":   {eraseCall{topic: topic}},
 		"state":   {stateCall{}},
 		"enter":   {enterCall{}},
 		"settle":  {settleCall{}, settleCall{olds: []string{"a", "b"}}},
@@ -53,7 +55,7 @@ func TestFormsAgree(t *testing.T) {
 // read without one.
 func TestScriptsUseTheirNames(t *testing.T) {
 	sources := map[string]string{
-		"publish": publishLua, "state": stateLua, "enter": enterLua, "settle": settleLua, "bury": buryLua, "clear": clearLua,
+		"publish": publishLua, "keeping": publishLua, "erase": eraseLua, "state": stateLua, "enter": enterLua, "settle": settleLua, "bury": buryLua, "clear": clearLua,
 		"sweep": sweepLua, "beat": beatLua, "canary": canaryLua, "compare": compareLua, "roster": rosterLua, "deliver": deliverLua,
 	}
 	for name, f := range forms {

@@ -186,8 +186,17 @@ func (o *outgoing) published(c *call, reply []any) error {
 	o.known = max(o.known, digitsOf(words[0]))
 	o.logged = o.logged.later(logged{digitsOf(words[1]), words[2]})
 	o.mu.Unlock()
+	for _, word := range words[4:] {
+		if at := number(word) - 1; at >= 0 && at < len(c.request.(publishCall).events) {
+			c.request.(publishCall).events[at].op.full = true
+		}
+	}
 	for _, p := range c.publishes {
-		p.done(nil)
+		if p.full {
+			p.done(hub.ErrHistoryFull)
+		} else {
+			p.done(nil)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type op struct {
 	event publication
 	until time.Time
 	done  func(error)
+	full  bool // Redis has had no room for it
 }
 
 func (o *op) bytes() int { return len(o.event.body) + 128 }

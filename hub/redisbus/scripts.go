@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"channels/hub"
 )
 
 //go:embed lua/common.lua
@@ -29,6 +31,12 @@ var cacheLua string
 
 //go:embed lua/publish.lua
 var publishLua string
+
+//go:embed lua/history.lua
+var historyLua string
+
+//go:embed lua/erase.lua
+var eraseLua string
 
 //go:embed lua/state.lua
 var stateLua string
@@ -71,7 +79,7 @@ type script struct {
 
 // scripts are all there are.
 type scripts struct {
-	publish, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster, deliver script
+	publish, keeping, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster, deliver, erase script
 }
 
 // preamble is what stands before the scripts: the command that publishes, and times.
@@ -84,9 +92,11 @@ func preamble(sharded bool) string {
 	return fmt.Sprintf(`local publish = '%s'
 local log_age, settle_step, bury_again = %d, %d, %d -- in µs
 local sweep_pause, dead_kept, wake_pause = %d, %d, %d -- in ms
-local most_occurrences = %d`,
+local history_slack = %d -- in µs
+local most_occurrences, history_cost = %d, %d`,
 		publish, logAge.Microseconds(), settleStep.Microseconds(), buryAgain.Microseconds(),
-		sweepPause.Milliseconds(), deadKept.Milliseconds(), wakePause.Milliseconds(), mostOccurrences)
+		sweepPause.Milliseconds(), deadKept.Milliseconds(), wakePause.Milliseconds(),
+		hub.HistorySlack.Microseconds(), mostOccurrences, historyCost)
 }
 
 // newScripts returns the scripts.
@@ -102,17 +112,17 @@ func newScripts(sharded bool) *scripts {
 		return script{source, hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		publish: made("publish", cacheLua+publishLua, publishes), state: made("state", stateLua, changes),
+		publish: made("publish", cacheLua+publishLua, publishes), keeping: made("keeping", cacheLua+historyLua+publishLua, publishes), state: made("state", stateLua, changes),
 		enter: made("enter", enterLua, before), settle: made("settle", settleLua, changes), bury: made("bury", buryLua, before),
-		clear: made("clear", clearLua, changes), sweep: made("sweep", sweepLua, changes), beat: made("beat", beatLua, before),
+		clear: made("clear", clearLua, changes), sweep: made("sweep", historyLua+sweepLua, changes), beat: made("beat", beatLua, before),
 		canary: made("canary", canaryLua, before), compare: made("compare", compareLua, changes), roster: made("roster", rosterLua, changes),
-		deliver: made("deliver", deliverLua, before),
+		deliver: made("deliver", deliverLua, before), erase: made("erase", historyLua+eraseLua, before),
 	}
 }
 
 func (s *scripts) all() []script {
 	return []script{
-		s.publish, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster, s.deliver,
+		s.publish, s.keeping, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster, s.deliver, s.erase,
 	}
 }
 

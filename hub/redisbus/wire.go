@@ -150,17 +150,18 @@ const (
 )
 
 // bundled returns what to publish for events that are ready together: those of a
-// channel as one message, unless one of them is to be cached.
+// channel as one message, unless one of them is to be cached or kept.
 func bundled(events []*op) []publication {
 	var all []publication
 	open := make(map[hub.Topic]int) // the publication that an event may still be added to
 	for _, e := range events {
 		at, ok := open[e.event.topic]
-		if ok && e.event.cacheMS == 0 && all[at].count < maxBundle && len(all[at].body)+len(e.event.body) < maxBundleBytes {
+		alone := e.event.cacheMS != 0 || e.event.keep != nil
+		if ok && !alone && all[at].count < maxBundle && len(all[at].body)+len(e.event.body) < maxBundleBytes {
 			all[at] = all[at].and(e.event)
 			continue
 		}
-		if e.event.cacheMS == 0 {
+		if !alone {
 			open[e.event.topic] = len(all)
 		} else {
 			delete(open, e.event.topic)

@@ -30,6 +30,7 @@
 --   :woken:<app>    exists shortly after somebody was woken
 --   :missed:<topic> exists for a second after the channel was found empty
 --   :sizes:<app>    hash: channel -> bytes of its cached event; under a colon, of all
+--   :e:<topic>, :hist:<app>, :histories: see history.lua
 --   :expiries:<app> sorted set: channel -> when its cached event expires
 --   :counted, :due  when subscribers were last told how many they are, and
 --                   when they are to be told again
@@ -70,7 +71,8 @@
 -- next item of a list. Those of all scripts are me, the node; deadline, or 0;
 -- log_bytes, how many the logs of a partition may have together. The name of the command that publishes is set
 -- before this, and so are log_age, settle_step, bury_again, sweep_pause, dead_kept and
--- wake_pause, which times.go tells of, and most_occurrences.
+-- wake_pause and history_slack, which times.go tells of, most_occurrences, and history_cost,
+-- the bytes that an entry of a history takes beside its text.
 
 local tag = KEYS[1]
 deadline, log_bytes = tonumber(deadline), tonumber(log_bytes)

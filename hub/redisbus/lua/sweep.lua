@@ -5,6 +5,7 @@ if refusal then return refusal end
 writable()
 progress()
 speak()
+forget_histories()
 -- As many logs as are swept in a second; all get their turn.
 each_log(redis.call('HRANDFIELD', tag .. ':p', 32, 'WITHVALUES'), sweep_log)
 for _, topic in ipairs(redis.call('ZRANGEBYSCORE', tag .. ':due', 0, digits(now), 'LIMIT', 0, 100)) do
