@@ -63,6 +63,10 @@ type App struct {
 
 	History History // which events are kept
 
+	// Resume is for how long a client with a token may be away and then be given what it
+	// has missed; 0 = no client is.
+	Resume time.Duration
+
 	ActivityTimeout time.Duration // silence after which either side sends a ping
 	CacheTTL        time.Duration // life of a cache channel's last event
 }

@@ -140,6 +140,7 @@ type waiting struct {
 	earlyBytes int // of their frames
 	commands   []command
 	bytes      int     // that the commands hold
+	replay     *replay // of what the client has missed, else nil
 	signIn     *signIn // that the subscription is for
 }
 
@@ -162,6 +163,9 @@ type subscribers struct {
 	conns     []*Conn         // of the active ones
 	hold      *hold           // nil while messages are delivered at once
 	deflating int             // of conns
+	resuming  int             // of all that have a token
+	last      uint64          // the last event's number, while any has
+	touched   bool            // is in resuming.touched of the worker
 	subs      []*subscription // the active ones, index by index
 	joining   []*subscription // pending or settled
 }
@@ -169,6 +173,9 @@ type subscribers struct {
 func (s *subscribers) add(sub *subscription) {
 	sub.at = int32(len(s.joining)) //nolint:gosec // connections are fewer
 	s.joining = append(s.joining, sub)
+	if sub.resumes() {
+		s.resuming++
+	}
 }
 
 // activate moves a subscription among those that get everything.
@@ -190,7 +197,13 @@ func (s *subscribers) remove(sub *subscription) {
 		s.dropJoining(sub)
 	}
 	sub.stage = left
+	if sub.resumes() {
+		s.resuming--
+	}
 }
+
+// resumes says whether the subscription is that of a connection with a token.
+func (sub *subscription) resumes() bool { return sub.conn != nil && sub.conn.resume != nil }
 
 func (s *subscribers) dropJoining(sub *subscription) {
 	last := len(s.joining) - 1

@@ -60,7 +60,7 @@ var (
 // every event.
 func (w *worker) clientEvent(cmd *clientEvent) {
 	c := cmd.conn
-	if c.closed {
+	if c.closed || w.claimFirst(c, cmd) {
 		return
 	}
 	sub := c.subs.get(cmd.name)

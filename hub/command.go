@@ -61,6 +61,36 @@ type (
 		name, event string
 		data        []byte
 	}
+	// confirmed says that the client has got what came before the last probe.
+	confirmed struct{ ofConn }
+	// ponged says that the client has received what came before the probe with a number.
+	ponged struct {
+		ofConn
+		number uint32
+	}
+	// claimAnswer says how far the client's last connection has come.
+	claimAnswer struct {
+		ofConn
+		text []byte
+		lost bool // that is not known, or not all
+	}
+	// surrender has the connection give up its token.
+	surrender struct {
+		ofConn
+		answer func(text []byte)
+	}
+	// replayed are the events that a client has missed.
+	replayed struct {
+		ofConn
+		sub    *subscription
+		events []PastEvent
+		err    error
+	}
+	// replayOn goes on with giving a client what it has missed.
+	replayOn struct {
+		ofConn
+		sub *subscription
+	}
 	// signIn says who the client is.
 	signIn struct {
 		ofConn
@@ -79,6 +109,12 @@ func (c *subscribe) do(w *worker)   { w.subscribe(c) }
 func (c *unsubscribe) do(w *worker) { w.unsubscribe(c) }
 func (c *clientEvent) do(w *worker) { w.clientEvent(c) }
 func (c *signIn) do(w *worker)      { w.signIn(c) }
+func (c *confirmed) do(w *worker)   { w.confirmed(c.conn) }
+func (c *ponged) do(w *worker)      { w.ponged(c.conn, c.number) }
+func (c *claimAnswer) do(w *worker) { w.claimAnswered(c.conn, c.text, c.lost) }
+func (c *surrender) do(w *worker)   { w.surrendered(c.conn, c.answer) }
+func (c *replayed) do(w *worker)    { w.replayRead(c.sub, c.events, c.err) }
+func (c *replayOn) do(w *worker)    { w.replayOn(c.sub) }
 
 func sizeOf[T any](*T) int { return int(unsafe.Sizeof(*new(T))) }
 
@@ -88,6 +124,13 @@ func (c *closing) cost() int     { return sizeOf(c) + len(c.fault.Message) }
 func (c *reply) cost() int       { return sizeOf(c) + len(c.frame) }
 func (c *refusal) cost() int     { return sizeOf(c) + len(c.name) + len(c.fault.Message) }
 func (c *unsubscribe) cost() int { return sizeOf(c) + len(c.name) }
+
+func (c *confirmed) cost() int   { return sizeOf(c) }
+func (c *ponged) cost() int      { return sizeOf(c) }
+func (c *claimAnswer) cost() int { return sizeOf(c) + len(c.text) }
+func (c *surrender) cost() int   { return sizeOf(c) }
+func (c *replayed) cost() int    { return sizeOf(c) }
+func (c *replayOn) cost() int    { return sizeOf(c) }
 
 func (c *subscribe) cost() int {
 	n := sizeOf(c) + len(c.name)
@@ -172,7 +215,16 @@ type (
 	}
 	// spreadNews tells clients of their watched users.
 	spreadNews struct{ ofHub }
+	// noted is the State's answer about marks.
+	noted struct {
+		ofHub
+		conns []*Conn
+		err   error
+	}
 )
+
+func (c *noted) do(w *worker) { w.noted(c.conns, c.err) }
+func (c *noted) cost() int    { return sizeOf(c) }
 
 func (c *shed) do(w *worker)       { w.shed(c.fault, c.keep) }
 func (c *spreadNews) do(w *worker) { w.spreadNews() }

@@ -46,6 +46,7 @@ type Conn struct {
 	probed    time.Duration // when the ping that has no answer was sent, or was in the queue last; 0 = none
 	fullSince time.Duration // while full, by behind.clock
 	user      *signin       // nil until signed in
+	resume    *resumption   // nil without a token
 
 	authorized bool // has signed in or subscribed to a channel that needs it
 }
@@ -110,11 +111,24 @@ func (c *Conn) Receive(text []byte) (wait <-chan struct{}) {
 		c.receiveSignin(cmd)
 	case protocol.Ping:
 		c.worker.post(&reply{ofConn{c}, protocol.PongFrame()})
-	case protocol.Pong: // heard of, which is all
+	case protocol.Pong:
+		if c.resume != nil && c.resume.answers {
+			c.worker.post(&confirmed{ofConn{c}})
+		}
 	default:
 		c.Fail(protocol.UnsupportedEvent(string(cmd.Event)))
 	}
 	return nil
+}
+
+// Ponged is told the payload of a WebSocket pong of the client.
+func (c *Conn) Ponged(payload []byte) {
+	if c.resume == nil || c.resume.answers || len(payload) == 0 {
+		return
+	}
+	if n, err := strconv.ParseUint(string(payload), 10, 32); err == nil {
+		c.worker.post(&ponged{ofConn{c}, uint32(n)})
+	}
 }
 
 // mustWait says why the client is not read now. nil: it is, and the message

@@ -42,6 +42,9 @@ func (w *worker) deliverFront(q *queue, of *hold) {
 	case len(w.dirty) > 0 || !to.simple(it):
 		w.noteArrival(it)
 		w.deliver(to, it)
+		if to.resuming > 0 && !it.tells {
+			w.touch(to, it.seq)
+		}
 		w.pop(q)
 	default:
 		w.deliverRun(q, to)
@@ -101,9 +104,13 @@ const longRun = 16
 func (w *worker) deliverRun(q *queue, to *subscribers) {
 	ch := q.front().channel
 	run := &w.run
+	last := uint64(0)
 	for it := q.front(); it != nil && it.channel == ch && to.simple(it) && !w.piece.full(); it = q.front() {
 		w.noteArrival(it)
 		run.add(it, to.deflating > 0)
+		if !it.tells {
+			last = it.seq
+		}
 		w.pop(q)
 	}
 	if len(run.plain) >= longRun || q.empty() || w.piece.full() {
@@ -113,6 +120,9 @@ func (w *worker) deliverRun(q *queue, to *subscribers) {
 		w.gather(to, run)
 	}
 	run.reset()
+	if to.resuming > 0 && last > 0 {
+		w.touch(to, last)
+	}
 }
 
 // handOver gives every subscriber the run. It goes backwards, since close moves
@@ -192,7 +202,7 @@ func (w *worker) keepEarly(sub *subscription, it *item) {
 	p.early = append(p.early, e)
 	p.earlyBytes += len(it.frame)
 	w.hub.ledger.charge(c.usage, earlyCost)
-	if p.earlyBytes > w.hub.maxHeld {
+	if p.earlyBytes > w.hub.maxHeld && !w.forgetEarly(sub) {
 		// Not at once: the caller walks over the list that closing changes.
 		w.post(&closing{ofConn{c}, protocol.OverCapacity(), SlowConsumer})
 	}

@@ -54,11 +54,16 @@ type Span struct {
 	Newest bool   // the newest of them, newest first; else the oldest, oldest first
 }
 
+// Whole says whether no event is missing behind a number.
+func (p *Past) Whole(after uint64) bool { return after >= p.Gone }
+
 // Past is a part of a channel's history.
 type Past struct {
 	Events []PastEvent
 	More   bool // there are more than were asked for
-	Whole  bool // no event behind Span.After is missing, of those that the channel ever had
+	// Gone is the last number that is not there any more, of those that the channel ever had,
+	// as far as is known. Whoever has come so far can be given all that has come since.
+	Gone uint64
 }
 
 // Past reads a channel's history.

@@ -98,6 +98,12 @@ func (w *worker) caughtUp(c *Conn) {
 			w.unblock(sub.channel)
 		}
 	})
+	if r := c.resume; r != nil {
+		for _, sub := range r.paused {
+			w.post(&replayOn{ofConn{c}, sub})
+		}
+		r.paused = nil
+	}
 }
 
 // block adds a blocker to a channel.

@@ -47,6 +47,7 @@ type Hub struct {
 	ledger   *ledger
 	busWaits atomic.Int32 // callers of WaitForRoom that wait
 	registry *registry
+	resumes  *resumes
 	workers  []*worker
 	maxHeld  int
 	capacity int
@@ -82,7 +83,7 @@ func New(o Options) *Hub {
 		app := &o.Apps[i]
 		h.byKey[app.Key], h.byID[app.ID] = app, app
 	}
-	h.registry = newRegistry(h)
+	h.registry, h.resumes = newRegistry(h), newResumes()
 	h.delivered, h.refused = o.Delivered, o.Refused
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
 	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count, h.now)
@@ -99,6 +100,7 @@ func New(o Options) *Hub {
 	for _, w := range h.workers {
 		h.done.Go(func() { w.loop(running.Done(), sweepInterval(o.Apps)) })
 	}
+	h.followNodes()
 	return h
 }
 
@@ -112,6 +114,7 @@ func orDefault(value, otherwise int) int {
 // Close stops the workers and returns when they have ended. Open sockets are
 // not touched; see Drain.
 func (h *Hub) Close() {
+	h.unfollowNodes()
 	h.stop()
 	h.done.Wait()
 	for _, w := range h.workers {
@@ -129,9 +132,14 @@ func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
 // AppByID returns the app with an id, nil when there is none.
 func (h *Hub) AppByID(id string) *App { return h.byID[id] }
 
-// Connect takes a new client in, and greets it. It waits for the State where the
-// app has a quota. An error is a Refusal.
+// Connect is ConnectAs for a client of which nothing is known.
 func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
+	return h.ConnectAs(app, socket, Visitor{})
+}
+
+// ConnectAs takes a new client in, and greets it. It waits for the State where the
+// app has a quota. An error is a Refusal.
+func (h *Hub) ConnectAs(app *App, socket Socket, v Visitor) (*Conn, error) {
 	if err := h.reserve(app); err != nil {
 		h.tellRefused(AskedConnect, app, "", socket, asFault(err))
 		return nil, err
@@ -146,6 +154,7 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 
 		since:    h.now(),
 		deflates: socket.Deflates(),
+		resume:   h.newResumption(app, v),
 	}
 	c.usage.opened.Add(1)
 	c.Touch()

@@ -30,6 +30,9 @@ func sweepInterval(apps []App) time.Duration {
 	shortest := 40 * time.Second
 	for i := range apps {
 		shortest = min(shortest, apps[i].ActivityTimeout)
+		if apps[i].Resume > 0 {
+			shortest = min(shortest, ResumeActivity)
+		}
 		if apps[i].AuthorizedConnections {
 			shortest = min(shortest, apps[i].AuthorizedTimeout)
 		}
@@ -59,7 +62,7 @@ func (w *worker) probe(c *Conn, now time.Duration) {
 		}
 	}
 	silent := now - time.Duration(c.seen.Load())
-	quiet := c.app.ActivityTimeout + c.app.ActivityTimeout*pingMargin/100
+	quiet := c.activity() + c.activity()*pingMargin/100
 	stalled := c.socket.Stalled()
 	switch {
 	case stalled >= quiet+pongTimeout:

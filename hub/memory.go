@@ -18,6 +18,7 @@ type Memory struct {
 	shards [memoryShards]memoryShard
 	quotas memoryQuotas
 	totals historyTotals
+	marks  memoryMarks
 	start  time.Time // with a monotonic reading
 	began  uint64    // the same, in µs since 1970; all numbers are higher
 	stop   chan struct{}
@@ -112,6 +113,7 @@ func (m *Memory) sweep() {
 			for i := range m.shards {
 				m.shards[i].expire(now, m.now())
 			}
+			m.marks.expire(now)
 		}
 	}
 }

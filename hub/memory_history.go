@@ -119,10 +119,10 @@ func (m *Memory) Past(_ context.Context, t Topic, age time.Duration, span Span) 
 	now := m.now()
 	h := s.histories[t]
 	if h == nil {
-		return Past{Whole: span.After >= m.began && span.After >= before(now, age)}, nil
+		return Past{Gone: max(m.began, before(now, age))}, nil
 	}
 	h.drop(h.old(now))
-	past := Past{Whole: span.After >= max(h.gone, m.began)}
+	past := Past{Gone: max(h.gone, m.began)}
 	found := h.events[sort.Search(len(h.events), func(i int) bool { return h.events[i].Seq > span.After }):]
 	past.More = len(found) > span.Most
 	count := min(len(found), span.Most)

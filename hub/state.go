@@ -115,6 +115,13 @@ type State interface {
 	ChannelInfos(ctx context.Context, app string, names []string) ([]ChannelInfo, error)
 	// Users returns the ids of a presence channel's users, in no order.
 	Users(ctx context.Context, t Topic) ([]string, error)
+	// Claim gives a token to a connection, and says who had it and how far that had come.
+	// It calls done once, on any goroutine, before it returns or later.
+	Claim(t Token, owner Owner, life time.Duration, done func(Claimed, error))
+	// Note keeps marks, but for those of tokens that others have claimed meanwhile. It
+	// calls done once, as Claim does.
+	Note(marks []Mark, done func(error))
+
 	// Past reads a channel's history, of which what is older than age counts as gone.
 	Past(ctx context.Context, t Topic, age time.Duration, span Span) (Past, error)
 	// Erase removes the event with a number from a channel's history, or all events for

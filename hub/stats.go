@@ -93,6 +93,9 @@ type usage struct {
 	closed           atomic.Uint64
 	messagesReceived atomic.Uint64
 	bytesReceived    atomic.Uint64
+	resumed          atomic.Uint64 // channels that a client has come back to, and was given what it had missed
+	missed           atomic.Uint64 // and those where that was not possible
+	replayed         atomic.Uint64 // events
 
 	sent []sent // by worker
 }

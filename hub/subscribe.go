@@ -91,7 +91,7 @@ func (w *worker) refuseSubscribe(c *Conn, name string, f protocol.Fault) {
 // arrives until the State has said from where on it counts.
 func (w *worker) subscribe(cmd *subscribe) {
 	c, name := cmd.conn, cmd.name
-	if c.closed {
+	if c.closed || w.claimFirst(c, cmd) {
 		return
 	}
 	if sub := c.subs.get(name); sub != nil {
@@ -119,16 +119,17 @@ func (w *worker) joined(sub *subscription, answer Joined, err error) {
 		w.signedIn(sub, err)
 	case err != nil:
 		w.joinFailed(sub, err)
+	case w.comesBack(sub, answer):
 	default:
-		w.settle(sub, answer)
+		w.acknowledge(sub, answer, false)
+		w.goLive(sub, answer)
 	}
 }
 
-// settle is the second half: acknowledgement, cached event or miss, then what
-// came early and is newer. Nothing overtakes the acknowledgement.
-func (w *worker) settle(sub *subscription, answer Joined) {
+// goLive is the second half, behind the acknowledgement, which nothing overtakes: what
+// came early and is newer.
+func (w *worker) goLive(sub *subscription, answer Joined) {
 	c := sub.conn
-	w.acknowledge(sub, answer)
 	sub.from, sub.roster = answer.Seq, answer.Roster
 	for _, e := range sub.waiting.early {
 		if e.tells && e.seq <= sub.roster || !e.tells && e.seq <= sub.from {
@@ -154,7 +155,9 @@ func (w *worker) settle(sub *subscription, answer Joined) {
 	w.carryOut(commands)
 }
 
-func (w *worker) acknowledge(sub *subscription, answer Joined) {
+// acknowledge confirms a subscription. A cache channel's event, or that there is none, goes
+// with it, unless what the client has missed follows.
+func (w *worker) acknowledge(sub *subscription, answer Joined, resumed bool) {
 	ch := sub.channel
 	name := ch.topic.Channel
 	var roster []byte
@@ -162,7 +165,7 @@ func (w *worker) acknowledge(sub *subscription, answer Joined) {
 		roster = protocol.AppendRoster(nil, answer.Members)
 	}
 	w.send(sub.conn, protocol.SucceededFrame(name, roster))
-	if !ch.kind.IsCache() {
+	if resumed || !ch.kind.IsCache() {
 		return
 	}
 	if answer.Cached != nil {
@@ -232,7 +235,7 @@ func (w *worker) joinFailed(sub *subscription, err error) {
 // unsubscribe has no answer, but for a mistake.
 func (w *worker) unsubscribe(cmd *unsubscribe) {
 	c := cmd.conn
-	if c.closed {
+	if c.closed || w.claimFirst(c, cmd) {
 		return
 	}
 	sub := c.subs.get(cmd.name)
@@ -247,6 +250,7 @@ func (w *worker) unsubscribe(cmd *unsubscribe) {
 
 // leave ends a subscription of a connection that goes on.
 func (w *worker) leave(sub *subscription) {
+	w.unplace(sub)
 	w.drop(sub, false)
 	sub.conn.subs.remove(sub)
 }

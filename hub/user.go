@@ -85,7 +85,7 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 // answered. Signing in again as the same user is confirmed again.
 func (w *worker) signIn(cmd *signIn) {
 	c := cmd.conn
-	if c.closed {
+	if c.closed || w.claimFirst(c, cmd) {
 		return
 	}
 	if c.user != nil {

@@ -23,15 +23,16 @@ type worker struct {
 	mailbox  *mailbox
 
 	// Owned by the worker's goroutine.
-	todo    queue           // taken from the mailbox, not worked off yet
-	conns   []*Conn         // open ones, in no order
-	dirty   []*Conn         // those with frames in out
-	spare   [][][]byte      // empty lists of frames, for out
-	piece   piece           // what is being worked off
-	run     frames          // of deliverRun
-	behind  behind          // connections and channels that are held back
-	watched watchedUsers    // whom the worker's connections watch
-	arrived []time.Duration // of the piece's messages
+	todo     queue           // taken from the mailbox, not worked off yet
+	conns    []*Conn         // open ones, in no order
+	dirty    []*Conn         // those with frames in out
+	spare    [][][]byte      // empty lists of frames, for out
+	piece    piece           // what is being worked off
+	run      frames          // of deliverRun
+	behind   behind          // connections and channels that are held back
+	watched  watchedUsers    // whom the worker's connections watch
+	resuming resuming        // connections with tokens
+	arrived  []time.Duration // of the piece's messages
 
 	open   atomic.Int64 // connections; read from outside
 	easing waiters      // transports of connections that are held back
@@ -71,6 +72,8 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 	defer sweep.Stop()
 	w.behind.timer = time.NewTimer(time.Hour)
 	defer w.behind.timer.Stop()
+	w.resuming.timer = time.NewTimer(time.Hour)
+	defer w.resuming.timer.Stop()
 	for {
 		if w.todo.empty() && len(w.behind.ready) == 0 {
 			select {
@@ -79,6 +82,8 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 				w.sweep()
 			case <-w.behind.timer.C:
 				w.poll()
+			case <-w.resuming.timer.C:
+				w.beat()
 			case <-stop:
 				return
 			}
@@ -91,6 +96,8 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 				w.sweep()
 			case <-w.behind.timer.C:
 				w.poll()
+			case <-w.resuming.timer.C:
+				w.beat()
 			case <-stop:
 				return
 			default:
@@ -125,6 +132,9 @@ func (w *worker) workOff(q *queue, of *hold) {
 		cmd.do(w)
 	}
 	w.refund()
+	if len(w.resuming.touched) > 0 {
+		w.probeTouched()
+	}
 	w.flush()
 	w.report()
 	w.piece = piece{}
@@ -243,13 +253,13 @@ func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
-	w.send(c, protocol.EstablishedFrame(c.id, int(c.app.ActivityTimeout/time.Second)))
+	w.send(c, protocol.EstablishedFrame(c.id, int(c.activity()/time.Second)))
 }
 
 // close ends a connection from our side: what it has been sent so far goes out,
 // then the fault; its subscriptions end now.
 func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
-	if c.closed {
+	if c.closed || w.takesLeave(c, f, reason) {
 		return
 	}
 	w.flushConn(c)
@@ -264,6 +274,9 @@ func (w *worker) close(c *Conn, f protocol.Fault, reason CloseReason) {
 // depart is the end of a connection from the client's or the network's side.
 func (w *worker) depart(c *Conn, e End) {
 	if c.closed {
+		if c.resume != nil && w.stopLeaving(c) {
+			w.hub.closes.add(e)
+		}
 		return
 	}
 	w.detach(c)
@@ -272,7 +285,20 @@ func (w *worker) depart(c *Conn, e End) {
 
 // detach forgets a connection that is closing or has ended.
 func (w *worker) detach(c *Conn) {
+	if c.resume != nil {
+		w.keepEnd(c)
+	}
+	w.leaveAll(c)
+	w.open.Add(-1)
+	w.hub.released(c)
+}
+
+// leaveAll ends all that a connection takes part in.
+func (w *worker) leaveAll(c *Conn) {
 	c.closed = true
+	if c.resume != nil {
+		w.stopClaiming(c)
+	}
 	for _, sub := range c.subs.all() {
 		w.drop(sub, true)
 	}
@@ -284,8 +310,6 @@ func (w *worker) detach(c *Conn) {
 	w.conns[c.at], moved.at = moved, c.at
 	w.conns[last] = nil
 	w.conns = w.conns[:last]
-	w.open.Add(-1)
-	w.hub.released(c)
 }
 
 // shed closes the worker's connections until so many are left.

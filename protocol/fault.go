@@ -55,6 +55,12 @@ func UnknownAppKey(key string) Fault {
 	return Fault{Code: CodeUnknownKey, Message: "App key " + cutName(key) + " not in this cluster. Did you forget to specify the cluster?"}
 }
 
+// InvalidToken refuses a connection whose token behind the key is none.
+func InvalidToken() Fault {
+	return Fault{Code: CodeUnknownKey, Message: "What stands behind ~ in the app key must be a token of " +
+		strconv.Itoa(minToken) + " to " + strconv.Itoa(maxToken) + " letters, digits, - and _, such as crypto.randomUUID() makes"}
+}
+
 // AppDisabled refuses a connection to an app that is disabled.
 func AppDisabled() Fault {
 	return Fault{Code: CodeAppDisabled, Message: "Application disabled"}

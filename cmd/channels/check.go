@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"channels/hub"
 	"channels/hub/redisbus"
@@ -51,6 +52,7 @@ func (l *loader) checkLimits() {
 			l.mistake(field("history.total"), strconv.Itoa(app.History.Total),
 				fmt.Sprintf("must be at least %d times history.bytes, which is %d: %d", redisbus.HistoryShare, app.History.Bytes, least))
 		}
+		l.checkResume(field, &app)
 		if node.MaxRequestBytes > 0 && node.MaxRequestBytes < app.MaxEventBytes {
 			l.mistake(field("max_event_bytes"), strconv.Itoa(app.MaxEventBytes),
 				fmt.Sprintf("such an event does not fit in a request: limits.max_request_bytes is %d", node.MaxRequestBytes))
@@ -59,6 +61,21 @@ func (l *loader) checkLimits() {
 			l.mistake(field("client_events_per_second"), strconv.Itoa(app.ClientEventsPerSecond),
 				fmt.Sprintf("must be at most commands_per_second, which is %d and counts client events too", app.CommandsPerSecond))
 		}
+	}
+}
+
+// checkResume looks at what an app must have so that clients can be given what they have
+// missed.
+func (l *loader) checkResume(field func(string) string, app *hub.App) {
+	least := min(app.ActivityTimeout, hub.ResumeActivity) + time.Minute
+	switch {
+	case app.Resume == 0:
+	case app.History.Events == 0:
+		l.mistake(field("resume"), app.Resume.String(), "needs history.events: clients are given what they have missed from the channels' histories")
+	case app.Resume < least:
+		l.mistake(field("resume"), app.Resume.String(), fmt.Sprintf("must be at least %s, which is how long it takes to find that a client is away, and a minute", least))
+	case app.Resume > app.History.Age:
+		l.mistake(field("resume"), app.Resume.String(), fmt.Sprintf("must be at most history.age, which is %s", app.History.Age))
 	}
 }
 

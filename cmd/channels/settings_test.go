@@ -245,6 +245,18 @@ func TestMistakes(t *testing.T) {
 			file: apps + ", history: {events: 10, bytes: 1MiB, total: 10MiB}}\n",
 			want: []string{"apps[0].history.total: 10485760: must be at least 64 times history.bytes, which is 1048576: 67108864"},
 		},
+		"resuming without a history": {
+			file: apps + ", resume: 5m}\n",
+			want: []string{"apps[0].resume: 5m0s: needs history.events"},
+		},
+		"resuming for too short a time": {
+			file: apps + ", resume: 1m, history: {events: 10}}\n",
+			want: []string{"apps[0].resume: 1m0s: must be at least 1m30s"},
+		},
+		"resuming for longer than events are kept": {
+			file: apps + ", resume: 11m, history: {events: 10}}\n",
+			want: []string{"apps[0].resume: 11m0s: must be at most history.age, which is 10m0s"},
+		},
 		"webhooks that are none": {
 			file: apps + ", webhooks: {url: x}}\n",
 			want: []string{"apps[0].webhooks (line 2): must be a list of endpoints"},

@@ -71,7 +71,7 @@ func (a *API) getPast(r *http.Request, c *call, name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return encode(map[string]any{"events": events, "more": past.More, "complete": past.Whole})
+	return encode(map[string]any{"events": events, "more": past.More, "complete": past.Whole(span.After)})
 }
 
 // spanOf reads the parameters after, limit and order.

@@ -48,6 +48,13 @@ func past(t testing.TB, n Node, to hub.Topic, how *hub.History, span hub.Span) h
 	return p
 }
 
+// wholeAfter says whether nothing is missing behind a number.
+func wholeAfter(t testing.TB, n Node, to hub.Topic, how *hub.History, after uint64) bool {
+	t.Helper()
+	p := past(t, n, to, how, hub.Span{After: after})
+	return p.Whole(after)
+}
+
 // texts are the names of events, with one sign behind them: . for all that there is,
 // + for more.
 func texts(t testing.TB, p hub.Past) string {
@@ -123,7 +130,7 @@ func stateBoundsHistory(t *testing.T, nodes []Node) {
 	heard := r.wait(t, 5)
 	wantTexts(t, "three", past(t, nodes[0], to, few, hub.Span{}), "c d e.")
 	for i, want := range []bool{false, true, true, true, true} {
-		if got := past(t, nodes[0], to, few, hub.Span{After: heard[i].Seq}).Whole; got != want {
+		if got := wholeAfter(t, nodes[0], to, few, heard[i].Seq); got != want {
 			t.Errorf("behind %d: whole %v, want %v", i, got, want)
 		}
 	}
@@ -159,13 +166,12 @@ func stateForgetsOld(t *testing.T, nodes []Node) {
 		}
 		return nil
 	})
-	before := past(t, nodes[0], to, short, hub.Span{After: first - 1})
-	if after := past(t, nodes[0], to, short, hub.Span{After: first}); before.Whole || !after.Whole {
-		t.Errorf("whole before the event %v, behind it %v", before.Whole, after.Whole)
+	if wholeAfter(t, nodes[0], to, short, first-1) || !wholeAfter(t, nodes[0], to, short, first) {
+		t.Error("who has not got the old event has missed it, and nobody else")
 	}
 	mustKeep(t, nodes[0], to, short, "new")
 	wantTexts(t, "after a new one", past(t, nodes[0], to, short, hub.Span{}), "new.")
-	if !past(t, nodes[0], to, short, hub.Span{After: first}).Whole || past(t, nodes[0], to, short, hub.Span{After: first - 1}).Whole {
+	if !wholeAfter(t, nodes[0], to, short, first) || wholeAfter(t, nodes[0], to, short, first-1) {
 		t.Error("a new event has changed what is missing")
 	}
 }
@@ -185,13 +191,13 @@ func stateErases(t *testing.T, nodes []Node) {
 	erase(all[1].Seq, 0)
 	erase(12345, 0)
 	wantTexts(t, "without one", past(t, nodes[0], to, how, hub.Span{}), "a c.")
-	if past(t, nodes[0], to, how, hub.Span{After: all[0].Seq}).Whole || !past(t, nodes[0], to, how, hub.Span{After: all[1].Seq}).Whole {
+	if wholeAfter(t, nodes[0], to, how, all[0].Seq) || !wholeAfter(t, nodes[0], to, how, all[1].Seq) {
 		t.Error("who has not got what was erased has missed it, and nobody else")
 	}
 	erase(0, 2)
 	erase(0, 0)
 	wantTexts(t, "without all", past(t, nodes[0], to, how, hub.Span{}), ".")
-	if past(t, nodes[0], to, how, hub.Span{After: all[1].Seq}).Whole || !past(t, nodes[0], to, how, hub.Span{After: all[2].Seq}).Whole {
+	if wholeAfter(t, nodes[0], to, how, all[1].Seq) || !wholeAfter(t, nodes[0], to, how, all[2].Seq) {
 		t.Error("who has not got all that was erased has missed it, and nobody else")
 	}
 	mustKeep(t, nodes[0], to, how, "d")

@@ -42,6 +42,9 @@ func State(t *testing.T, open Open) {
 		"what is too old is forgotten":            stateForgetsOld,
 		"events are erased":                       stateErases,
 		"a full history refuses":                  stateRefusesHistory,
+		"a token has one owner":                   stateClaims,
+		"marks of many are noted together":        stateNotesMany,
+		"a token is forgotten":                    stateForgetsTokens,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

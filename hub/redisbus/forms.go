@@ -106,6 +106,21 @@ var forms = map[string]form{
 		"version",  // of the node
 		"late_us",  // the age from which on a lease is late
 	}},
+	"past": {once: []string{
+		"app", "channel",
+		"after",  // the first number that is wanted
+		"age_us", // what is older is not
+		"most",   // entries
+		"newest", // 1 = the newest, newest first
+	}},
+	"claim": {once: []string{
+		"token", "owner",
+		"life_ms", // for how long the token is kept
+	}},
+	"note": {
+		once:  []string{"marks"}, // how many
+		items: []item{{"mark", []string{"token", "owner", "text", "life_ms"}}},
+	},
 	"canary":  {once: []string{"where"}},
 	"compare": {items: []item{{"topic", []string{"app", "channel"}}}},
 	"roster":  {once: []string{"app", "channel"}},

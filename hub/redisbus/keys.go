@@ -111,7 +111,6 @@ func (k *keys) canary(p int, line string) string { return k.tags[p] + ":y:" + li
 func (k *keys) log(p int, app string) string         { return k.tags[p] + ":log:" + app }
 func (k *keys) occurred(p int, app string) string    { return k.tags[p] + ":occurred:" + appKey(app) }
 func (k *keys) unnoted(p int, app string) string     { return k.tags[p] + ":unnoted:" + appKey(app) }
-func (k *keys) histories(p int, app string) string   { return k.tags[p] + ":hist:" + appKey(app) }
 func (k *keys) partition(p int) string               { return k.tags[p] + ":p" }
 func (k *keys) nodes(p int) string                   { return k.tags[p] + ":nodes" }
 func (k *keys) leases(p int) string                  { return k.tags[p] + ":leases" }
@@ -121,9 +120,6 @@ func (k *keys) subscribers(p int, app string) string { return k.tags[p] + ":subs
 func (k *keys) users(p int, app string) string       { return k.tags[p] + ":users:" + appKey(app) }
 func (k *keys) members(p int, topic string) string   { return k.tags[p] + ":m:" + topic }
 func (k *keys) cached(p int, topic string) string    { return k.tags[p] + ":x:" + topic }
-
-// history is where a channel's events are.
-func (k *keys) history(p int, t hub.Topic) string { return k.tags[p] + ":e:" + topicKey(t) }
 
 // session is where the owner of a client over HTTP is; see Owners.
 func (k *keys) session(id string) string { return k.tags[spread(id)] + ":o:" + id }

@@ -76,14 +76,9 @@ func (w *Webhooks) Watch(app string, wake func()) {
 
 // Own implements webhook.Store.
 func (w *Webhooks) Own(ctx context.Context, app string) (bool, error) {
-	at := home(app)
-	reply, err := answerOf(w.bus.eval(ctx, w.bus.reads, at, w.bus.id, deliverCall{app}))
-	switch outcomeOf(reply, err) {
-	case done:
-	case notLoaded:
-		return false, errors.Join(unavailable(err), w.bus.out[at].server.Load().loadScripts(ctx))
-	default:
-		return false, unavailable(errors.Join(err, errDoubt))
+	reply, err := w.bus.call(ctx, home(app), deliverCall{app})
+	if err != nil {
+		return false, err
 	}
 	mine := len(reply) > 2 && reply[2] == int64(1)
 	if mine {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -29,8 +30,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, from peer) 
 		tooManyHandshakes(w)
 		return
 	}
-	app, refusal := s.checkHandshake(r, from)
-	s.transport.Serve(clientWriter{w, from}, r, app, refusal)
+	app, visitor, refusal := s.checkHandshake(r, from)
+	s.transport.Serve(clientWriter{w, from}, r, app, visitor, refusal)
 }
 
 // serveFallback answers a request of a client without WebSockets. Whether it may
@@ -39,10 +40,10 @@ func (s *Server) serveFallback(w http.ResponseWriter, r *http.Request, route fal
 	s.fallback.Serve(w, r, route, fallback.Gate{
 		Client: fallback.Client{Address: from.address, Secure: from.secure},
 		Allow:  func() bool { return s.allowHandshake(r, from) },
-		App: func(client fallback.Client, key, version string) (*hub.App, error) {
-			app, err := s.admit(key, version, r.Header.Get("Origin"), client.Secure)
+		App: func(client fallback.Client, key string, query url.Values) (*hub.App, hub.Visitor, error) {
+			app, visitor, err := s.admit(key, query, r.Header.Get("Origin"), client.Secure)
 			s.tellRefused(key, client.Address.String(), err)
-			return app, err
+			return app, visitor, err
 		},
 	})
 }
@@ -62,6 +63,7 @@ func (s *Server) tellRefused(key, client string, err error) {
 	if !errors.As(err, &fault) {
 		return
 	}
+	key, _, _ = protocol.SplitKey(key)
 	r := refusals.Refusal{Kind: refusals.Handshake, Code: int(fault.Code), Text: fault.Message, Address: client}
 	if app := s.hub.AppByKey(key); app != nil {
 		r.App = app.ID
@@ -69,41 +71,51 @@ func (s *Server) tellRefused(key, client string, err error) {
 	s.refusals.Tell(r)
 }
 
-// checkHandshake returns the app, and why the connection is to be closed, which is
-// a protocol.Fault; nil = it is not.
-func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, error) {
+// checkHandshake returns the app and who the client is, and why the connection is to be
+// closed, which is a protocol.Fault; nil = it is not.
+func (s *Server) checkHandshake(r *http.Request, from peer) (*hub.App, hub.Visitor, error) {
 	key, ok := appKey(r.URL.Path)
 	var app *hub.App
+	var visitor hub.Visitor
 	err := error(protocol.PathNotFound())
 	if ok {
-		app, err = s.admit(key, r.URL.Query().Get("protocol"), r.Header.Get("Origin"), from.secure)
+		app, visitor, err = s.admit(key, r.URL.Query(), r.Header.Get("Origin"), from.secure)
 	}
 	s.tellRefused(key, r.RemoteAddr, err)
-	return app, err
+	return app, visitor, err
 }
 
-// admit is checkHandshake for a key, a version of the protocol and an origin, and
-// for whether the client speaks TLS.
-func (s *Server) admit(key, version, origin string, secure bool) (*hub.App, error) {
+// admit is checkHandshake for what a client names as its key, the query of its URL and its
+// origin, and for whether it speaks TLS.
+func (s *Server) admit(named string, query url.Values, origin string, secure bool) (*hub.App, hub.Visitor, error) {
+	key, token, err := protocol.SplitKey(named)
+	visitor := hub.Visitor{Token: token, Answers: query.Get("client") == answeringClient}
 	app := s.hub.AppByKey(key)
 	switch {
 	case s.socketsClosed.Load():
-		return nil, protocol.OverCapacity()
+		err = protocol.OverCapacity()
 	case app == nil:
-		return nil, protocol.UnknownAppKey(key)
+		err = protocol.UnknownAppKey(key)
 	case app.Disabled:
-		return nil, protocol.AppDisabled()
+		err = protocol.AppDisabled()
 	case app.ForceTLS && !secure:
-		return nil, protocol.TLSOnly()
+		err = protocol.TLSOnly()
+	case err != nil: // of the token
+	default:
+		err = checkProtocol(query.Get("protocol"))
 	}
-	if err := checkProtocol(version); err != nil {
-		return nil, err
+	if err == nil && !originAllowed(app.AllowedOrigins, origin) {
+		err = protocol.OriginNotAllowed()
 	}
-	if !originAllowed(app.AllowedOrigins, origin) {
-		return nil, protocol.OriginNotAllowed()
+	if err != nil {
+		return nil, visitor, err
 	}
-	return app, nil
+	return app, visitor, nil
 }
+
+// answeringClient is what pusher-js calls itself. It answers pusher:ping once it has
+// dispatched the events before it; other SDKs do not, or it is not known.
+const answeringClient = "js"
 
 // appKey returns the key in /app/{key}.
 func appKey(path string) (string, bool) {

@@ -25,14 +25,14 @@ const subprotocol = "pusher-channels-protocol-7"
 // connection, so a refusal, which is a protocol.Fault, is sent there; app may then
 // be nil. Serve returns at once, which frees the HTTP server's part of the
 // connection.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, app *hub.App, refusal error) {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, app *hub.App, visitor hub.Visitor, refusal error) {
 	s, ahead, err := t.accept(w, r, app)
 	if err != nil {
 		return // it has been answered
 	}
 	reason := hub.Refused
 	if refusal == nil {
-		reason, refusal = t.connect(s)
+		reason, refusal = t.connect(s, visitor)
 	}
 	if refusal != nil {
 		fault := asFault(refusal)
@@ -43,8 +43,8 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, app *hub.App, 
 }
 
 // connect gives the session to the hub, which may have no room for it.
-func (t *Transport) connect(s *session) (hub.CloseReason, error) {
-	client, err := t.hub.Connect(s.app, s)
+func (t *Transport) connect(s *session, visitor hub.Visitor) (hub.CloseReason, error) {
+	client, err := t.hub.ConnectAs(s.app, s, visitor)
 	if err != nil {
 		refusal := hub.Refusal{}
 		errors.As(err, &refusal)

@@ -31,7 +31,7 @@ func newParked(t *testing.T, near, far net.Conn) (*session, *poller.Waiter) {
 	tr := New(Options{Hub: h, GoroutineReaders: true}) // no readers: the test is one
 	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
 	s.line.poller = p
-	if _, err := tr.connect(s); err != nil {
+	if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, far) }() // greeted

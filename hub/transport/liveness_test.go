@@ -52,7 +52,7 @@ func TestASlowReaderIsNotSilent(t *testing.T) {
 				near, far := net.Pipe()
 				tr := New(Options{Hub: h, GoroutineReaders: true, QueueBytes: 2 * outbox.ChunkSize})
 				s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
-				if _, err := tr.connect(s); err != nil {
+				if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 					t.Fatal(err)
 				}
 				s.start(nil)

@@ -193,6 +193,8 @@ func (s *session) consume(in []byte) bool {
 		case protocol.FramePing:
 			newest = len(pongs)
 			pongs = protocol.AppendPongFrame(pongs, ev.Data)
+		case protocol.FramePong:
+			s.client.Ponged(ev.Data)
 		case protocol.FrameClose:
 			s.closedByClient(ev.Code)
 		case protocol.FrameFault:

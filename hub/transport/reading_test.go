@@ -32,7 +32,7 @@ func startParked(t *testing.T, near net.Conn, configure func(*hub.App)) (s *sess
 	tr := New(Options{Hub: h, GoroutineReaders: true})
 	s = tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
 	s.line.poller = set
-	if _, err := tr.connect(s); err != nil {
+	if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 	s.start(nil)
@@ -123,7 +123,7 @@ func TestLongPause(t *testing.T) {
 		near, far := net.Pipe()
 		tr := New(Options{Hub: h, GoroutineReaders: true})
 		s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
-		if _, err := tr.connect(s); err != nil {
+		if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 			t.Fatal(err)
 		}
 		s.start(nil)
@@ -190,7 +190,7 @@ func TestBusyWorkerHoldsNoReaderUp(t *testing.T) {
 	near, far := pair(t)
 	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
 	s.line.poller = set
-	if _, err := tr.connect(s); err != nil {
+	if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 	s.start(nil)

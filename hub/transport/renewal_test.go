@@ -141,7 +141,7 @@ func serve(t *testing.T, near net.Conn) *session {
 	tr := New(Options{Hub: h})
 	t.Cleanup(tr.Close)
 	s := tr.newSession(near, h.AppByKey(app.Key), []byte("greeting"), false)
-	if _, err := tr.connect(s); err != nil {
+	if _, err := tr.connect(s, hub.Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 	s.start(nil)

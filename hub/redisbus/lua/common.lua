@@ -56,6 +56,10 @@
 --   :retried:<app>  set: ids of deliveries that the operator has sent again
 --   :recent:<app>   list of tries
 --
+-- and, in some partition:
+--
+--   :k:<token>      the connection that has a client's token, and how far it has come
+--
 -- and, outside of scripts, in some partition; see owners.go:
 --
 --   :o:<session>    "node address" of the owner of a client over HTTP

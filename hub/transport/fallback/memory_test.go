@@ -23,7 +23,7 @@ func TestMemoryOfIdleSession(t *testing.T) {
 	defer over.Close()
 	before := heap()
 	for i := range sessions {
-		s := over.open(Route{Key: app.Key, Session: fmt.Sprintf("1/%08d", i), Kind: Polling}, engine.AppByID("1"), netip.AddrPort{})
+		s := over.open(Route{Key: app.Key, Session: fmt.Sprintf("1/%08d", i), Kind: Polling}, engine.AppByID("1"), hub.Visitor{}, netip.AddrPort{})
 		s.heard() // sets the timer, as a poll that has ended does
 	}
 	each := (heap() - before) / sessions

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -145,14 +146,14 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.over.Serve(w, req, route, fallback.Gate{
 		Client: r.from,
 		Allow:  func() bool { return !r.crowded },
-		App: func(client fallback.Client, key, _ string) (*hub.App, error) {
+		App: func(client fallback.Client, key string, _ url.Values) (*hub.App, hub.Visitor, error) {
 			r.mu.Lock()
 			r.admitted = append(r.admitted, client)
 			r.mu.Unlock()
 			if app := r.hub.AppByKey(key); app != nil || r.refuse != nil {
-				return app, r.refuse
+				return app, hub.Visitor{}, r.refuse
 			}
-			return nil, protocol.UnknownAppKey(key)
+			return nil, hub.Visitor{}, protocol.UnknownAppKey(key)
 		},
 	})
 }

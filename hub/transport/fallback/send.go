@@ -94,11 +94,12 @@ func (s *session) identify(message []byte, gate Gate) {
 		Path string `json:"path"`
 	}
 	var app *hub.App
+	var visitor hub.Visitor
 	refusal := error(protocol.PathNotFound())
 	if json.Unmarshal(message, &first) == nil {
 		if u, err := url.Parse(first.Path); err == nil {
 			if key, ok := strings.CutPrefix(u.Path, "/app/"); ok {
-				app, refusal = gate.App(gate.Client, key, u.Query().Get("protocol"))
+				app, visitor, refusal = gate.App(gate.Client, key, u.Query())
 			}
 		}
 	}
@@ -106,7 +107,7 @@ func (s *session) identify(message []byte, gate Gate) {
 		s.refuse(asFault(refusal), hub.Refused)
 		return
 	}
-	s.connect(app)
+	s.connect(app, visitor)
 }
 
 // receive hands a message to the hub, and waits until it has room. The caller has

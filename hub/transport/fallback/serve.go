@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"net/http"
+	"net/url"
 
 	"channels/hub"
 )
@@ -11,10 +12,11 @@ type Gate struct {
 	Client Client
 	// Allow says whether its address may open one more now.
 	Allow func() bool
-	// App returns the app with a key for a version of the protocol, or why the
-	// client may not connect, which is a protocol.Fault. The client is another than
-	// Client when another node has forwarded the request.
-	App func(client Client, key, version string) (*hub.App, error)
+	// App returns the app with a key and who the client is, as the query of a
+	// WebSocket's URL says, or why the client may not connect, which is a
+	// protocol.Fault. The client is another than Client when another node has
+	// forwarded the request.
+	App func(client Client, key string, query url.Values) (*hub.App, hub.Visitor, error)
 }
 
 // Serve answers a request of the HTTP transports.
@@ -126,9 +128,10 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, route Route, g
 		return nil
 	}
 	var app *hub.App
+	var visitor hub.Visitor
 	if route.Key != "" {
 		var refusal error
-		if app, refusal = gate.App(gate.Client, route.Key, r.URL.Query().Get("protocol")); refusal != nil {
+		if app, visitor, refusal = gate.App(gate.Client, route.Key, r.URL.Query()); refusal != nil {
 			t.refuse(w, route.Kind, refusal)
 			return nil
 		}
@@ -137,5 +140,5 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, route Route, g
 		t.forward(w, r, route, owner, gate.Client)
 		return nil
 	}
-	return t.open(route, app, gate.Client.Address)
+	return t.open(route, app, visitor, gate.Client.Address)
 }

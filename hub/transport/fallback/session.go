@@ -87,8 +87,9 @@ var heartbeat = []byte(protocol.HTTPHeartbeat)
 
 // connect gives the session to the hub, which may have no room for it. The caller
 // has the turn.
-func (s *session) connect(app *hub.App) {
-	client, err := s.transport.hub.Connect(app, s)
+func (s *session) connect(app *hub.App, visitor hub.Visitor) {
+	visitor.Answers = true // there are no pings of a WebSocket
+	client, err := s.transport.hub.ConnectAs(app, s, visitor)
 	if err != nil {
 		refusal := hub.Refusal{}
 		errors.As(err, &refusal)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"testing"
 
@@ -33,7 +34,9 @@ func TestMemoryOfIdleStream(t *testing.T) {
 		route, _ := ParsePath(r.URL.Path)
 		over.Serve(w, r, route, Gate{
 			Allow: func() bool { return true },
-			App:   func(Client, string, string) (*hub.App, error) { return engine.AppByKey(app.Key), nil },
+			App: func(Client, string, url.Values) (*hub.App, hub.Visitor, error) {
+				return engine.AppByKey(app.Key), hub.Visitor{}, nil
+			},
 		})
 	})
 	t.Logf("%d bytes for each stream, of which net/http needs %d", ours, bare)

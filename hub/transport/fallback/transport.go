@@ -142,7 +142,7 @@ func (t *Transport) find(route Route) *session {
 // open returns the session of a route, which is new unless another request has
 // just opened it. app is nil when the first message is to name it. from is the
 // client's address.
-func (t *Transport) open(route Route, app *hub.App, from netip.AddrPort) *session {
+func (t *Transport) open(route Route, app *hub.App, visitor hub.Visitor, from netip.AddrPort) *session {
 	s := newSession(t, route)
 	s.from = from
 	t.mu.Lock()
@@ -154,7 +154,7 @@ func (t *Transport) open(route Route, app *hub.App, from netip.AddrPort) *sessio
 	t.count(s).Add(1)
 	t.mu.Unlock()
 	if app != nil {
-		s.connect(app)
+		s.connect(app, visitor)
 	}
 	s.turn <- struct{}{}
 	return s
