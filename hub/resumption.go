@@ -60,7 +60,8 @@ type resumption struct {
 	number   uint32        // of the last probe
 	owes     bool          // is in resuming.owing
 	changed  bool          // is in resuming.changed
-	gone     bool          // another connection has the token
+	gone     bool          // another connection has the token, or the last mark was made
+	ended    []byte        // what that says, else nil
 	leaving  *leaving      // the connection is being ended; else nil
 }
 
@@ -381,6 +382,7 @@ func (w *worker) keepEnd(c *Conn) {
 	}
 	r.gone = true
 	text := w.endedProgress(c)
+	r.ended = text
 	w.hub.resumes.end(c, text, w.hub.now())
 	w.resuming.ends = append(w.resuming.ends, Mark{Token: r.token, Owner: r.owner, Text: text, Life: c.app.Resume})
 	w.resuming.arm()

@@ -308,7 +308,7 @@ func (w *worker) surrendered(c *Conn, answer func(text []byte)) {
 		return
 	}
 	if r.gone {
-		answer(nil)
+		answer(r.ended)
 		return
 	}
 	text := w.endedProgress(c)
