@@ -17,6 +17,9 @@ import (
 )
 
 func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
+// TestMemoryResumes runs clients with tokens over memory.
+func TestMemoryResumes(t *testing.T) { contract.Resume(t, openMemory) }
+
 func TestMemoryIsAState(t *testing.T) { contract.State(t, openMemory) }
 func TestAHubOverMemory(t *testing.T) { contract.Hub(t, openMemory) }
 

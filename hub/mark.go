@@ -42,7 +42,8 @@ type Mark struct {
 // Claimed is what a State knew of a token when it was claimed.
 type Claimed struct {
 	Owner Owner  // who had the token
-	Text  []byte // of the last Mark; nil = there was none
+	Text  []byte // of the last Mark, of that owner or of one before; empty = there was none
+	Own   bool   // of that owner
 	Known bool   // somebody had the token
 	// Since is from when on no token was forgotten, in µs since 1970, and Now what time it
 	// is, by the same clock.

@@ -14,6 +14,7 @@ type memoryMarks struct {
 type memoryMark struct {
 	owner Owner
 	text  []byte
+	own   bool // the text is of the owner
 	ends  time.Time
 }
 
@@ -29,9 +30,9 @@ func (m *Memory) Claim(t Token, owner Owner, life time.Duration, done func(Claim
 	if k.marks == nil {
 		k.marks = make(map[Token]memoryMark)
 	}
-	k.marks[t] = memoryMark{owner, old.text, now.Add(life)}
+	k.marks[t] = memoryMark{owner, old.text, false, now.Add(life)}
 	k.mu.Unlock()
-	done(Claimed{Owner: old.owner, Text: old.text, Known: known, Since: m.began, Now: m.now()}, nil)
+	done(Claimed{Owner: old.owner, Text: old.text, Own: old.own, Known: known, Since: m.began, Now: m.now()}, nil)
 }
 
 // Note implements State.
@@ -41,7 +42,7 @@ func (m *Memory) Note(marks []Mark, done func(error)) {
 	k.mu.Lock()
 	for _, mark := range marks {
 		if old, known := k.marks[mark.Token]; known && old.owner == mark.Owner {
-			k.marks[mark.Token] = memoryMark{mark.Owner, mark.Text, now.Add(mark.Life)}
+			k.marks[mark.Token] = memoryMark{mark.Owner, mark.Text, true, now.Add(mark.Life)}
 		}
 	}
 	k.mu.Unlock()

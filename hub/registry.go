@@ -151,6 +151,7 @@ func (r *registry) join(w *worker, sub *subscription) {
 		Member:      sub.member,
 		Counted:     ch.counted(),
 		Hooks:       ch.hooks,
+		Placed:      sub.resumes(),
 	}
 	if ch.kind.IsPresence() {
 		j.MaxMembers = ch.usage.app.MaxPresenceMembers

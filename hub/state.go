@@ -32,6 +32,7 @@ type Join struct {
 	MaxMembers  int              // how many users the channel may have; 0 = any number
 	Counted     bool             // the State sends the subscription count to the subscribers
 	Hooks       Hooks            // the occurrences that the State notes
+	Placed      bool             // Joined.Seq must be no lower than any number that was given before the Join
 
 	// Opened is when the connection was opened, with a monotonic reading. It is
 	// set for a user's status channel, which a connection joins when it signs in;

@@ -157,7 +157,7 @@ func (h *Hub) surrender(old holder, answer func(text []byte)) {
 // has ended.
 func (h *Hub) askHolder(c *Conn, was Claimed, answer func(text []byte, lost bool)) {
 	p, err := decodeProgress(was.Text)
-	if ended := err == nil && p.ended; ended || was.Owner.Node == h.resumes.node {
+	if ended := err == nil && p.ended && was.Own; ended || was.Owner.Node == h.resumes.node {
 		answer(was.Text, !ended)
 		return
 	}

@@ -40,8 +40,12 @@ func note(t testing.TB, n Node, marks ...hub.Mark) {
 	}
 }
 
+// wantClaimed wants a text, which begins with ^ when it is of an owner before.
 func wantClaimed(t testing.TB, what string, got hub.Claimed, known bool, owner hub.Owner, text string) {
 	t.Helper()
+	if len(got.Text) > 0 && !got.Own {
+		got.Text = append([]byte("^"), got.Text...)
+	}
 	if got.Known != known || known && got.Owner != owner || string(got.Text) != text {
 		t.Errorf("%s: known %v, of %v: %q, want %v, of %v: %q", what, got.Known, got.Owner, got.Text, known, owner, text)
 	}
@@ -54,6 +58,7 @@ func stateClaims(t *testing.T, nodes []Node) {
 	wantClaimed(t, "of which nothing was noted", claim(t, last(nodes), token, one, life), true, one, "")
 	note(t, nodes[0], hub.Mark{Token: token, Owner: one, Text: []byte("a\x00b"), Life: life})
 	wantClaimed(t, "with a mark", claim(t, last(nodes), token, two, life), true, one, "a\x00b")
+	wantClaimed(t, "of an owner before", claim(t, last(nodes), token, two, life), true, two, "^a\x00b")
 	note(t, nodes[0], hub.Mark{Token: token, Owner: one, Text: []byte("of one who has it no more"), Life: life})
 	note(t, last(nodes), hub.Mark{Token: token, Owner: two, Text: []byte("c"), Life: life})
 	wantClaimed(t, "of another owner", claim(t, nodes[0], token, one, life), true, two, "c")

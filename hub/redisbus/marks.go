@@ -71,8 +71,8 @@ func claimedOf(reply []any) (hub.Claimed, error) {
 		return hub.Claimed{}, unavailable(errMalformed)
 	}
 	c := hub.Claimed{Now: digitsOf(words[1]), Since: digitsOf(words[2])}
-	if text := words[3]; len(text) >= ownerBytes {
-		c.Known, c.Text = true, []byte(text[ownerBytes:])
+	if text := words[3]; len(text) > ownerBytes {
+		c.Known, c.Own, c.Text = true, text[ownerBytes] == '1', []byte(text[ownerBytes+1:])
 		c.Owner = hub.Owner{Node: hub.NodeID([]byte(text[:8])), Conn: binary.BigEndian.Uint64([]byte(text[8:ownerBytes]))}
 	}
 	return c, nil

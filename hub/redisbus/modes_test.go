@@ -33,6 +33,7 @@ func suites(t *testing.T, url string) {
 	t.Run("bus", func(t *testing.T) { contract.Bus(t, nodes) })
 	t.Run("state", func(t *testing.T) { contract.State(t, nodes) })
 	t.Run("hub", func(t *testing.T) { contract.Hub(t, nodes) })
+	t.Run("resume", func(t *testing.T) { contract.Resume(t, nodes) })
 }
 
 func TestStandalone(t *testing.T) { suites(t, newServer(t).url()) }

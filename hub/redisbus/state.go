@@ -23,7 +23,7 @@ func (b *Bus) Join(j hub.Join, done func(hub.Joined, error)) {
 	}
 	in := b.in[partitionOf(j.Topic)]
 	w := &waiter{until: time.Now().Add(patience)}
-	if seq, ok := in.place(j.Topic); ok && j.Member == nil && !j.Counted && isPlain(j.Topic) {
+	if seq, ok := in.place(j.Topic); ok && j.Member == nil && !j.Counted && !j.Placed && isPlain(j.Topic) {
 		w.answer = func(*verdict, error) {}
 		b.out[in.index].change(j.Topic, w, func(h *holding) { h.join(j, w) })
 		done(hub.Joined{Seq: seq}, nil)

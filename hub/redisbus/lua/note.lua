@@ -6,7 +6,7 @@ for _ = 1, tonumber(marks) do
   take(mark)
   local key = tag .. ':k:' .. token
   if redis.call('GETRANGE', key, 0, #owner - 1) == owner then
-    redis.call('SET', key, owner .. text, 'PX', life_ms)
+    redis.call('SET', key, owner .. '1' .. text, 'PX', life_ms)
   end
 end
 return {'ok'}
