@@ -26,6 +26,7 @@ type Message struct {
 	Exclude  string        // socket id that does not get it; "" = none
 	CacheFor time.Duration // > 0: it is the channel's cached event for so long
 	Keep     *History      // how it is put into the channel's history; nil = it is not
+	Once     *Part         // is published only if it was not before; nil = in any case
 	Occurs   *Occurrence   // is noted in one step with publishing; nil = nothing is
 
 	Signal Signal

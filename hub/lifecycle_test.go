@@ -16,7 +16,8 @@ import (
 	"channels/protocol"
 )
 
-func TestMemoryIsABus(t *testing.T)   { contract.Bus(t, openMemory) }
+func TestMemoryIsABus(t *testing.T) { contract.Bus(t, openMemory) }
+
 // TestMemoryResumes runs clients with tokens over memory.
 func TestMemoryResumes(t *testing.T) { contract.Resume(t, openMemory) }
 

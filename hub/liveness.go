@@ -64,6 +64,10 @@ func (w *worker) probe(c *Conn, now time.Duration) {
 	silent := now - time.Duration(c.seen.Load())
 	quiet := c.activity() + c.activity()*pingMargin/100
 	stalled := c.socket.Stalled()
+	if r := c.resume; r != nil && r.isDeaf(now) && stalled == 0 {
+		w.close(c, protocol.PongMissing(), Silent)
+		return
+	}
 	switch {
 	case stalled >= quiet+pongTimeout:
 		w.close(c, protocol.PongMissing(), Unread)

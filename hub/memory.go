@@ -19,6 +19,7 @@ type Memory struct {
 	quotas memoryQuotas
 	totals historyTotals
 	marks  memoryMarks
+	once   memoryOnce
 	start  time.Time // with a monotonic reading
 	began  uint64    // the same, in µs since 1970; all numbers are higher
 	stop   chan struct{}
@@ -114,6 +115,7 @@ func (m *Memory) sweep() {
 				m.shards[i].expire(now, m.now())
 			}
 			m.marks.expire(now)
+			m.once.expire(now)
 		}
 	}
 }
@@ -146,6 +148,10 @@ func (m *Memory) Unfollow(t Topic, r Receiver) {
 func (m *Memory) Publish(msg Message, done func(error)) {
 	if msg.Keep != nil && !m.hasRoom(&msg) {
 		done(ErrHistoryFull)
+		return
+	}
+	if msg.Once != nil && !m.once.first(msg.Topic.App, *msg.Once) {
+		done(nil)
 		return
 	}
 	s := m.shard(msg.Topic)

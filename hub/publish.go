@@ -29,6 +29,7 @@ type Event struct {
 	Data     []byte // a JSON string token, relayed byte for byte
 	Channels []string
 	Exclude  string // socket id that does not receive it; "" = none
+	Once     *Once  // the request that it is a part of, if that is to be carried out once
 }
 
 // Trigger publishes an event; see TriggerBatch.
@@ -54,14 +55,17 @@ func (h *Hub) TriggerBatch(ctx context.Context, app *App, events []Event) error 
 	}
 	var answers answers
 	answers.expect(n)
+	part := 0
 	for i := range events {
-		h.publish(app, &events[i], answers.add)
+		h.publish(app, &events[i], part, answers.add)
+		part += len(events[i].Channels)
 	}
 	return answers.wait(ctx)
 }
 
-func (h *Hub) publish(app *App, e *Event, done func(error)) {
-	for _, name := range e.Channels {
+// publish publishes an event, of which a part of the request with a number is the first.
+func (h *Hub) publish(app *App, e *Event, part int, done func(error)) {
+	for i, name := range e.Channels {
 		msg := Message{
 			Topic:   Topic{App: app.ID, Channel: name},
 			Frame:   protocol.EventFrame(e.Name, name, e.Data, ""),
@@ -70,6 +74,9 @@ func (h *Hub) publish(app *App, e *Event, done func(error)) {
 		}
 		if protocol.KindOf(name).IsCache() {
 			msg.CacheFor = app.CacheTTL
+		}
+		if e.Once != nil {
+			msg.Once = &Part{Key: e.Once.Key, Index: part + i}
 		}
 		h.bus.Publish(msg, done)
 	}

@@ -203,6 +203,30 @@ func TestResumeReceipt(t *testing.T) {
 	})
 }
 
+// TestDeafClient: one that answers pings of the WebSocket, but not pusher:ping, is closed, and
+// comes back to what it has missed.
+func TestDeafClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newResumingRig(t, nil)
+		c := r.visitRoom(token, "news")
+		for range 20 {
+			time.Sleep(5 * time.Second)
+			c.conn.Touch()
+		}
+		c.expectOpen() // nothing was sent
+		r.trigger("news", "a")
+		c.expect("a", probe)
+		for range 8 {
+			time.Sleep(5 * time.Second)
+			c.conn.Touch()
+		}
+		c.expectClosed(protocol.CodePongMissing)
+		c = r.visit(token)
+		c.subscribe("news")
+		c.expectText(acknowledged, wasResumed(1, 1), "a")
+	})
+}
+
 // TestMissed: nothing is missed in silence.
 func TestMissed(t *testing.T) {
 	since := func(r *rig, room string, n int) string {

@@ -186,6 +186,12 @@ func (w *worker) askPlace(c *Conn) {
 	w.send(c, probe)
 }
 
+// isDeaf says that a client which answers pusher:ping has not: its page stands still, though
+// its browser answers, or its answer was lost, as a request can be.
+func (r *resumption) isDeaf(now time.Duration) bool {
+	return r.answers && r.probing && now-r.probedAt >= pongTimeout
+}
+
 // reached is the last number that the client has been sent. While the subscription is
 // pending, or events are replayed to it, that is what was confirmed.
 func (s *spot) reached(w *worker) uint64 {

@@ -123,6 +123,10 @@ type State interface {
 	// calls done once, as Claim does.
 	Note(marks []Mark, done func(error))
 
+	// Begin and Finish are those of the Hub.
+	Begin(ctx context.Context, app string, o Once) (answer []byte, answered bool, err error)
+	Finish(ctx context.Context, app string, o Once, answer []byte) error
+
 	// Past reads a channel's history, of which what is older than age counts as gone.
 	Past(ctx context.Context, t Topic, age time.Duration, span Span) (Past, error)
 	// Erase removes the event with a number from a channel's history, or all events for

@@ -121,6 +121,10 @@ type AppStats struct {
 	Channels         int // with subscribers here
 	Subscriptions    int
 	HeldBytes        int // waiting to be delivered
+
+	Resumed  uint64 // channels to which clients came back, and were given all that they had missed
+	Missed   uint64 // channels to which they came back, and were told that something is missing
+	Replayed uint64 // events that clients were given then
 }
 
 // Stats is what a node is doing.
@@ -148,6 +152,9 @@ func (u *usage) stats() AppStats {
 		Channels:         int(u.channels.Load()),
 		Subscriptions:    int(u.subscriptions.Load()),
 		HeldBytes:        int(u.held.Load()),
+		Resumed:          u.resumed.Load(),
+		Missed:           u.missed.Load(),
+		Replayed:         u.replayed.Load(),
 	}
 	s.Opened = u.opened.Load()
 	s.Connections = int(s.Opened - s.Closed)

@@ -57,6 +57,15 @@ type Trigger struct {
 	Data     []byte   // a JSON string; may share memory with the body
 	SocketID string   // connection that does not get it; "" = none
 	Info     Info
+
+	// IdempotencyKey marks a request that is to be carried out once; "" = none.
+	IdempotencyKey string
+}
+
+// Batch is a number of events that an application publishes together.
+type Batch struct {
+	Events         []Trigger
+	IdempotencyKey string // as that of a Trigger
 }
 
 func badRequest(text string) RequestError { return RequestError{Status: 400, Text: text} }
@@ -80,54 +89,59 @@ func DecodeTrigger(body []byte, l Limits) (Trigger, error) {
 
 // DecodeBatch reads the body of POST batch_events, and does not change it. An event
 // of a batch has one channel. The error is a RequestError.
-func DecodeBatch(body []byte, l Limits) ([]Trigger, error) {
+func DecodeBatch(body []byte, l Limits) (Batch, error) {
 	if !utf8.Valid(body) {
-		return nil, badBody(errUTF8)
+		return Batch{}, badBody(errUTF8)
 	}
-	batch, err := readBatch(body)
+	members, key, err := readBatch(body)
 	if err != nil {
-		return nil, err
+		return Batch{}, err
 	}
-	s := scanner{text: batch}
+	batch := Batch{}
+	if batch.IdempotencyKey, err = optionalString("idempotency_key", key); err != nil {
+		return Batch{}, err
+	}
+	s := scanner{text: members}
 	if !s.enter('[') {
-		return nil, badRequest("batch must be an array of events")
+		return Batch{}, badRequest("batch must be an array of events")
 	}
-	var triggers []Trigger
 	for more := s.next(true, ']'); more; more = s.next(false, ']') {
-		if l.Batch > 0 && len(triggers) == l.Batch {
-			return nil, badRequest("The batch exceeds the allowed maximum (" + strconv.Itoa(l.Batch) + " events)")
+		if l.Batch > 0 && len(batch.Events) == l.Batch {
+			return Batch{}, badRequest("The batch exceeds the allowed maximum (" + strconv.Itoa(l.Batch) + " events)")
 		}
 		f, err := readTrigger(&s)
 		if err != nil {
-			return nil, batchError(len(triggers), err)
+			return Batch{}, batchError(len(batch.Events), err)
 		}
 		f.inBatch = true
 		t, err := f.trigger(l)
 		if err != nil {
-			return nil, batchError(len(triggers), err)
+			return Batch{}, batchError(len(batch.Events), err)
 		}
-		triggers = append(triggers, t)
+		batch.Events = append(batch.Events, t)
 	}
-	return triggers, nil
+	return batch, nil
 }
 
-// readBatch returns the JSON of the body's member batch.
-func readBatch(body []byte) ([]byte, error) {
-	var batch []byte
+// readBatch returns the JSON of the body's members batch and idempotency_key.
+func readBatch(body []byte) (batch, key []byte, err error) {
 	s := scanner{text: body}
 	if !s.enter('{') {
-		return nil, notAnObject(&s)
+		return nil, nil, notAnObject(&s)
 	}
 	for name, ok := s.member(true); ok; name, ok = s.member(false) {
 		value := s.value()
-		if string(unquoted(name)) == "batch" {
+		switch string(unquoted(name)) {
+		case "batch":
 			batch = value
+		case "idempotency_key":
+			key = value
 		}
 	}
 	if err := s.end(); err != nil {
-		return nil, badBody(err)
+		return nil, nil, badBody(err)
 	}
-	return batch, nil
+	return batch, key, nil
 }
 
 // batchError adds to a refusal which event of the batch it is about. It leaves the
@@ -154,7 +168,7 @@ func notAnObject(s *scanner) RequestError {
 // triggerFields are the members of a JSON object that describes an event, each as
 // JSON; nil where there is none.
 type triggerFields struct {
-	name, data, channel, channels, socketID, info []byte
+	name, data, channel, channels, socketID, info, once []byte
 
 	inBatch bool // the event is one of a batch
 }
@@ -179,6 +193,8 @@ func readTrigger(s *scanner) (f triggerFields, err error) {
 			f.socketID = value
 		case "info":
 			f.info = value
+		case "idempotency_key":
+			f.once = value
 		}
 	}
 	if s.err != nil {
@@ -200,6 +216,9 @@ func (f *triggerFields) trigger(l Limits) (t Trigger, err error) {
 	}
 	if !isAbsent(f.socketID) && !ValidSocketID(t.SocketID) {
 		return Trigger{}, badRequest("Invalid socket_id: " + strconv.Quote(cutName(t.SocketID)))
+	}
+	if t.IdempotencyKey, err = optionalString("idempotency_key", f.once); err != nil {
+		return Trigger{}, err
 	}
 	info, err := optionalString("info", f.info)
 	if err != nil {

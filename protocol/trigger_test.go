@@ -152,7 +152,8 @@ func TestDecodeBatch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := DecodeBatch([]byte(tt.body), hostedLimits)
+			batch, err := DecodeBatch([]byte(tt.body), hostedLimits)
+			got := batch.Events
 			if err != nil || len(got) != len(tt.want) {
 				t.Fatalf("got %d events, %v, want %d", len(got), err, len(tt.want))
 			}
@@ -186,7 +187,8 @@ func TestDecodeBatchRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := DecodeBatch([]byte(tt.body), hostedLimits)
+			batch, err := DecodeBatch([]byte(tt.body), hostedLimits)
+			got := batch.Events
 			if want := (RequestError{tt.status, tt.want}); err != want {
 				t.Errorf("got %d events, %v, want %v", len(got), err, want)
 			}
@@ -303,7 +305,8 @@ func FuzzDecodeTrigger(f *testing.F) {
 func FuzzDecodeBatch(f *testing.F) {
 	fuzzTriggers(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		triggers, err := DecodeBatch(body, hostedLimits)
+		batch, err := DecodeBatch(body, hostedLimits)
+		triggers := batch.Events
 		if err != nil {
 			checkRequestError(t, body, err)
 			return
@@ -312,12 +315,12 @@ func FuzzDecodeBatch(f *testing.F) {
 		if err := json.Unmarshal(body, &m); err != nil {
 			t.Fatalf("%q was accepted: %v", body, err)
 		}
-		batch := m["batch"].([]any)
-		if len(batch) != len(triggers) {
-			t.Fatalf("%q: got %d events, want %d", body, len(triggers), len(batch))
+		members := m["batch"].([]any)
+		if len(members) != len(triggers) {
+			t.Fatalf("%q: got %d events, want %d", body, len(triggers), len(members))
 		}
 		for i, trigger := range triggers {
-			checkTrigger(t, trigger, batch[i].(map[string]any)["data"])
+			checkTrigger(t, trigger, members[i].(map[string]any)["data"])
 		}
 	})
 }

@@ -37,6 +37,7 @@ type API struct {
 
 	requestsPerSecond int
 
+	twins     twins
 	traffic   map[*hub.App]*appTraffic
 	responses responses
 }

@@ -26,10 +26,18 @@ func (a *API) postEvents(r *http.Request, c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := onceKey(r, t.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	return a.once(r.Context(), c, key, func(o *hub.Once) ([]byte, error) { return a.publishOne(r, c, t, o) })
+}
+
+func (a *API) publishOne(r *http.Request, c *call, t protocol.Trigger, o *hub.Once) ([]byte, error) {
 	if err := a.checkEventRate(c.app, 1); err != nil {
 		return nil, err
 	}
-	if err := a.publish(r.Context(), c.app, []hub.Event{eventOf(t)}); err != nil {
+	if err := a.publish(r.Context(), c.app, []hub.Event{eventOf(t, o)}); err != nil {
 		return nil, err
 	}
 	if t.Info == 0 {
@@ -53,6 +61,14 @@ func (a *API) postBatch(r *http.Request, c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := onceKey(r, batch.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	return a.once(r.Context(), c, key, func(o *hub.Once) ([]byte, error) { return a.publishAll(r, c, batch.Events, o) })
+}
+
+func (a *API) publishAll(r *http.Request, c *call, batch []protocol.Trigger, o *hub.Once) ([]byte, error) {
 	if err := a.checkEventRate(c.app, len(batch)); err != nil {
 		return nil, err
 	}
@@ -60,7 +76,7 @@ func (a *API) postBatch(r *http.Request, c *call) ([]byte, error) {
 	var infos lookup
 	informed := false
 	for i, t := range batch {
-		events[i] = eventOf(t)
+		events[i] = eventOf(t, o)
 		infos.want(t.Channels[0], t.Info)
 		informed = informed || t.Info != 0
 	}
@@ -78,8 +94,8 @@ func (a *API) postBatch(r *http.Request, c *call) ([]byte, error) {
 	return encode(map[string]any{"batch": answers})
 }
 
-func eventOf(t protocol.Trigger) hub.Event {
-	return hub.Event{Name: t.Name, Data: t.Data, Channels: t.Channels, Exclude: t.SocketID}
+func eventOf(t protocol.Trigger, o *hub.Once) hub.Event {
+	return hub.Event{Name: t.Name, Data: t.Data, Channels: t.Channels, Exclude: t.SocketID, Once: o}
 }
 
 // publish publishes the events together. Its error is the answer: it says "Not

@@ -32,13 +32,19 @@ type bus struct {
 	mu        sync.Mutex
 	published []string // channels whose message has gone out
 	calls     int
+	once      map[hub.Part]bool // published already
 }
 
 func (b *bus) Publish(m hub.Message, done func(error)) {
 	b.mu.Lock()
 	n := b.calls
 	b.calls++
+	known := m.Once != nil && b.once[*m.Once]
 	b.mu.Unlock()
+	if known {
+		done(nil)
+		return
+	}
 	if b.answer == nil {
 		b.deliver(m.Topic.Channel)
 		b.Memory.Publish(m, done)

@@ -62,7 +62,7 @@ func (a *API) countRefused(app *hub.App, why Refusal, events int) {
 // statuses are all that the API answers.
 var statuses = [...]int{
 	http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-	http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests,
+	http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
 	statusClosedRequest, http.StatusInternalServerError, http.StatusServiceUnavailable,
 }
 

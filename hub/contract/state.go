@@ -43,6 +43,8 @@ func State(t *testing.T, open Open) {
 		"events are erased":                       stateErases,
 		"a full history refuses":                  stateRefusesHistory,
 		"a token has one owner":                   stateClaims,
+		"a request is carried out once":           stateCarriesOutOnce,
+		"a message is published once":             statePublishesOnce,
 		"marks of many are noted together":        stateNotesMany,
 		"a token is forgotten":                    stateForgetsTokens,
 	} {

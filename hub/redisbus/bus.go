@@ -301,6 +301,7 @@ func (b *Bus) Publish(m hub.Message, done func(error)) {
 		event: publication{topic: m.Topic, body: body, count: 1, cacheMS: life.Milliseconds(), frameAt: frameAt},
 		until: began.Add(publishPatience),
 	}
+	p.event.once = m.Once
 	if m.Keep != nil {
 		p.event.keep, p.event.op = m.Keep, p
 	}

@@ -30,17 +30,21 @@ type publication struct {
 	occurs  []*hub.Occurrence
 	keep    *hub.History // how it is kept in the channel's history; nil = it is not
 	op      *op          // whose event it is, if it is kept
+	once    *hub.Part    // it is published only if it was not before; nil = in any case
 }
 
-// counts are how many events there are, whether they are kept, and how many occurrences
-// follow.
+// counts are how many events there are, whether they are kept, whether they are published
+// once, and how many occurrences follow.
 func (p publication) counts() any {
-	if len(p.occurs) == 0 && p.keep == nil {
+	if len(p.occurs) == 0 && p.keep == nil && p.once == nil {
 		return p.count
 	}
 	text := strconv.Itoa(p.count)
 	if p.keep != nil {
 		text += "h"
+	}
+	if p.once != nil {
+		text += "o"
 	}
 	if len(p.occurs) > 0 {
 		text += "+" + strconv.Itoa(len(p.occurs))
@@ -63,6 +67,9 @@ func (c publishCall) args() []any {
 		args = append(args, appKey(e.topic.App), e.topic.Channel, e.body, e.counts(), e.cacheMS, e.frameAt)
 		if k := e.keep; k != nil {
 			args = append(args, k.Events, k.Age.Microseconds(), k.Bytes, max(k.Total/HistoryShare, 1))
+		}
+		if e.once != nil {
+			args = append(args, partKey(e.once), hub.OnceKept.Milliseconds())
 		}
 		for _, o := range e.occurs {
 			args = append(args, o.User, o.Event, o.Data, o.SocketID)

@@ -35,7 +35,7 @@ var publishForm = form{
 	items: []item{{"event", []string{
 		"app", "channel",
 		"body",     // of one event, or of several as a bundle
-		"count",    // of its events; then h if it is kept in the channel's history, and + and how many occurrences follow
+		"count",    // of its events; then h if it is kept in the channel's history, o if it is published once, and + and how many occurrences follow
 		"cache_ms", // for how long it is the channel's cached event; 0 = it is none
 		"frame_at", // where in the body the frame starts
 	}}, {"history", []string{
@@ -43,6 +43,9 @@ var publishForm = form{
 		"age_us",      // for how long an event is kept
 		"most_bytes",  // of a channel
 		"most_total",  // bytes of the app's histories in a partition
+	}}, {"once", []string{
+		"part",    // its name
+		"once_ms", // for how long it is known
 	}}, {"occurrence", []string{"user", "event_name", "data", "socket"}}},
 }
 
@@ -113,6 +116,7 @@ var forms = map[string]form{
 		"most",   // entries
 		"newest", // 1 = the newest, newest first
 	}},
+	"begin": {once: []string{"request", "body_hash", "once_ms"}},
 	"claim": {once: []string{
 		"token", "owner",
 		"life_ms", // for how long the token is kept

@@ -16,6 +16,7 @@ func TestFormsAgree(t *testing.T) {
 		"keeping": {publishCall{}, publishCall{events: []publication{{topic: topic}, {topic: topic}}}},
 		"erase":   {eraseCall{topic: topic}},
 		"claim":   {claimCall{}},
+		"begin":   {beginCall{}},
 		"past":    {pastCall{}},
 		"note":    {noteCall{}, noteCall{[]hub.Mark{{}, {}}}},
 		"state":   {stateCall{}},
@@ -58,7 +59,7 @@ func TestFormsAgree(t *testing.T) {
 // read without one.
 func TestScriptsUseTheirNames(t *testing.T) {
 	sources := map[string]string{
-		"publish": publishLua, "keeping": publishLua, "erase": eraseLua, "claim": claimLua, "note": noteLua, "past": pastLua, "state": stateLua, "enter": enterLua, "settle": settleLua, "bury": buryLua, "clear": clearLua,
+		"publish": publishLua, "keeping": publishLua, "erase": eraseLua, "claim": claimLua, "note": noteLua, "begin": beginLua, "past": pastLua, "state": stateLua, "enter": enterLua, "settle": settleLua, "bury": buryLua, "clear": clearLua,
 		"sweep": sweepLua, "beat": beatLua, "canary": canaryLua, "compare": compareLua, "roster": rosterLua, "deliver": deliverLua,
 	}
 	for name, f := range forms {

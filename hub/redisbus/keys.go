@@ -127,6 +127,9 @@ func (k *keys) session(id string) string { return k.tags[spread(id)] + ":o:" + i
 // node is where the address of a node is.
 func (k *keys) node(id string) string { return k.tags[spread(id)] + ":node:" + id }
 
+// request is where it is known how a request was answered.
+func (k *keys) request(p int, name string) string { return k.tags[p] + ":q:" + name }
+
 // secret is where the key is with which nodes sign.
 func (k *keys) secret() string { return k.tags[0] + ":secret" }
 

@@ -41,6 +41,9 @@ var eraseLua string
 //go:embed lua/past.lua
 var pastLua string
 
+//go:embed lua/begin.lua
+var beginLua string
+
 //go:embed lua/claim.lua
 var claimLua string
 
@@ -88,7 +91,7 @@ type script struct {
 
 // scripts are all there are.
 type scripts struct {
-	publish, keeping, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster, deliver, erase, claim, note, past script
+	publish, keeping, state, enter, settle, bury, clear, sweep, beat, canary, compare, roster, deliver, erase, claim, note, past, begin script
 }
 
 // preamble is what stands before the scripts: the command that publishes, and times.
@@ -126,13 +129,13 @@ func newScripts(sharded bool) *scripts {
 		clear: made("clear", clearLua, changes), sweep: made("sweep", historyLua+sweepLua, changes), beat: made("beat", beatLua, before),
 		canary: made("canary", canaryLua, before), compare: made("compare", compareLua, changes), roster: made("roster", rosterLua, changes),
 		deliver: made("deliver", deliverLua, before), erase: made("erase", historyLua+eraseLua, before),
-		claim: made("claim", claimLua, before), note: made("note", noteLua, before), past: made("past", pastLua, before),
+		claim: made("claim", claimLua, before), note: made("note", noteLua, before), past: made("past", pastLua, before), begin: made("begin", beginLua, before),
 	}
 }
 
 func (s *scripts) all() []script {
 	return []script{
-		s.publish, s.keeping, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster, s.deliver, s.erase, s.claim, s.note, s.past,
+		s.publish, s.keeping, s.state, s.enter, s.settle, s.bury, s.clear, s.sweep, s.beat, s.canary, s.compare, s.roster, s.deliver, s.erase, s.claim, s.note, s.past, s.begin,
 	}
 }
 

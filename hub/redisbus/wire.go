@@ -150,13 +150,14 @@ const (
 )
 
 // bundled returns what to publish for events that are ready together: those of a
-// channel as one message, unless one of them is to be cached or kept.
+// channel as one message, unless one of them is to be
+// cached, kept, or published once.
 func bundled(events []*op) []publication {
 	var all []publication
 	open := make(map[hub.Topic]int) // the publication that an event may still be added to
 	for _, e := range events {
 		at, ok := open[e.event.topic]
-		alone := e.event.cacheMS != 0 || e.event.keep != nil
+		alone := e.event.cacheMS != 0 || e.event.keep != nil || e.event.once != nil
 		if ok && !alone && all[at].count < maxBundle && len(all[at].body)+len(e.event.body) < maxBundleBytes {
 			all[at] = all[at].and(e.event)
 			continue

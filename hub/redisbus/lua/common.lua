@@ -30,6 +30,7 @@
 --   :woken:<app>    exists shortly after somebody was woken
 --   :missed:<topic> exists for a second after the channel was found empty
 --   :sizes:<app>    hash: channel -> bytes of its cached event; under a colon, of all
+--   :once:<app>:<part> exists for a while when a message of such a request was published
 --   :e:<topic>, :hist:<app>, :histories: see history.lua
 --   :expiries:<app> sorted set: channel -> when its cached event expires
 --   :counted, :due  when subscribers were last told how many they are, and
@@ -58,6 +59,7 @@
 --
 -- and, in some partition:
 --
+--   :q:<request>    how a request was answered that is carried out once
 --   :k:<token>      the connection that has a client's token, and how far it has come
 --
 -- and, outside of scripts, in some partition; see owners.go:
