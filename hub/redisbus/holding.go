@@ -51,6 +51,7 @@ type waiter struct {
 // verdict is what Redis has answered about a topic.
 type verdict struct {
 	seq     uint64
+	epoch   uint64 // of the data; all numbers that are given are higher
 	cached  []byte
 	members []protocol.Member // nil where the node was to have them
 	sum     string            // of the roster

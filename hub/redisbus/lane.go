@@ -167,11 +167,14 @@ func (o *outgoing) told(c *call, reply []any) error {
 	if len(reply) != 3+len(c.tellings) {
 		return errMalformed
 	}
+	word, _ := reply[2].(string)
+	epoch := digitsOf(word)
 	for i, t := range c.tellings {
 		v, doubt, granted, full, err := verdictOf(reply[3+i], reply[1] == "1")
 		if err != nil {
 			return err
 		}
+		v.epoch = epoch
 		o.toldOne(t, v, full, granted, doubt)
 	}
 	return nil

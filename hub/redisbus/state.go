@@ -76,7 +76,7 @@ func (b *Bus) joined(j hub.Join, v *verdict, err error, done func(hub.Joined, er
 				done(hub.Joined{}, errInTime)
 				return
 			}
-			done(hub.Joined{Seq: v.seq, Roster: roster, Cached: v.cached, Members: members}, nil)
+			done(hub.Joined{Seq: max(v.seq, v.epoch), Roster: roster, Cached: v.cached, Members: members}, nil)
 		})
 	}
 }

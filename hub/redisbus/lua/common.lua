@@ -94,8 +94,7 @@ local function digits(n) return format('%.0f', n) end
 local function begin()
   if deadline > 0 and now > deadline then return {'late', digits(now)} end
   local p = redis.call('HMGET', tag .. ':p', 'seq', 'all', 'epoch', 'settle', 'gone', 'logs')
-  log_all, epoch = tonumber(p[2] or 0) > now, p[3] or '0'
-  seq = math.max(tonumber(p[1] or 0), tonumber(epoch)) -- so every number is higher than the epoch
+  seq, log_all, epoch = tonumber(p[1] or 0), tonumber(p[2] or 0) > now, p[3] or '0'
   settle, gone, log_total = tonumber(p[4] or 0), p[5] or '0', tonumber(p[6] or 0)
 end
 

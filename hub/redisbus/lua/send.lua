@@ -1,10 +1,10 @@
--- send gives a message its number, the last of so many, and publishes it. Where
--- somebody listens, or would if its connection were up, it goes into the app's log,
--- too. When Redis may have forgotten who would, everything does. The number is written
--- before anything is published: a Redis that refuses writes refuses the first, and then
--- nobody has heard of what was refused. It returns the number if it was logged.
+-- send gives a message its number, the last of so many, which is higher than the epoch, and
+-- publishes it. Where somebody listens, or would if its connection were up, it goes into the
+-- app's log, too. When Redis may have forgotten who would, everything does. The number is
+-- written before anything is published: a Redis that refuses writes refuses the first, and
+-- then nobody has heard of what was refused. It returns the number if it was logged.
 local function send(app, channel, body, count)
-  seq = math.max(seq + 1, now) + (count or 1) - 1
+  seq = math.max(seq + 1, now, tonumber(epoch) + 1) + (count or 1) - 1
   local number, topic = digits(seq), app .. ':' .. channel
   redis.call('HSET', tag .. ':p', 'seq', number)
   local heard = redis.call(publish, tag .. ':t:' .. topic, number .. body)
