@@ -279,7 +279,7 @@ func (w *worker) claimAnswered(c *Conn, text []byte, lost bool) {
 	r.stage, r.blind = claimed, lost
 	if p, err := decodeProgress(text); err == nil {
 		r.until, r.earlier = p.until, p.ids
-		if !p.ended {
+		if !p.ended || lost {
 			r.until = 0
 		}
 		r.held = make(map[uint64]uint64, len(p.places))

@@ -81,7 +81,7 @@ func (t *Transport) buffer(r *http.Request, control *http.ResponseController, ro
 // client has not named one.
 func (t *Transport) readLimit(route Route) int {
 	if route.Key != "" {
-		return readLimit(t.hub.AppByKey(route.Key))
+		return readLimit(t.appOf(route))
 	}
 	most := 0
 	for _, app := range t.hub.Apps() {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"channels/hub"
+	"channels/protocol"
 )
 
 // Peers are the nodes of a cluster, each of which owns some of the sessions. A
@@ -45,7 +48,13 @@ func (t *Transport) claim(ctx context.Context, route Route) (owner string) {
 // isShared says whether another node may have a session. All nodes have the same
 // apps, so nobody has sessions of others.
 func (t *Transport) isShared(route Route) bool {
-	return t.peers != nil && (route.Key == "" || t.hub.AppByKey(route.Key) != nil)
+	return t.peers != nil && (route.Key == "" || t.appOf(route) != nil)
+}
+
+// appOf returns the app of a session whose URL names one; nil = there is none.
+func (t *Transport) appOf(route Route) *hub.App {
+	key, _, _ := protocol.SplitKey(route.Key)
+	return t.hub.AppByKey(key)
 }
 
 // ask asks Peers about a session. Without an answer the session is served here: a
