@@ -67,6 +67,10 @@ type App struct {
 	// has missed; 0 = no client is.
 	Resume time.Duration
 
+	// PresenceGrace is for how long a member of a presence channel is kept whose connection
+	// has broken, so that nobody is told that he has gone and come again.
+	PresenceGrace time.Duration
+
 	ActivityTimeout time.Duration // silence after which either side sends a ping
 	CacheTTL        time.Duration // life of a cache channel's last event
 }

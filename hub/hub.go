@@ -115,6 +115,7 @@ func orDefault(value, otherwise int) int {
 // not touched; see Drain.
 func (h *Hub) Close() {
 	h.unfollowNodes()
+	h.registry.stopGhosts()
 	h.stop()
 	h.done.Wait()
 	for _, w := range h.workers {

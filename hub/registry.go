@@ -24,6 +24,7 @@ type registry struct {
 type registryShard struct {
 	mu       sync.Mutex
 	channels map[Topic]*channel
+	ghosts   map[ghost]*wake
 }
 
 func newRegistry(h *Hub) *registry {
@@ -51,6 +52,9 @@ func (r *registry) subscribe(w *worker, sub *subscription, t Topic, u *usage) {
 		s.channels[t] = ch
 	}
 	ch.attach(w, sub)
+	if sub.member != nil {
+		s.wakeGhost(t, sub.member.ID)
+	}
 	if ch.follow == followed {
 		r.join(w, sub)
 	} else {
@@ -176,6 +180,10 @@ func (r *registry) unsubscribe(w *worker, sub *subscription, broken bool) {
 	s := r.shard(ch.topic)
 	s.mu.Lock()
 	gone := ch.detach(w, sub)
+	if gone != "" && broken && sub.joined && ch.kind.IsPresence() && ch.usage.app.PresenceGrace > 0 {
+		r.keepGhost(s, ch, gone)
+		gone = ""
+	}
 	if sub.joined {
 		r.state.Leave(Leave{
 			Topic:       ch.topic,

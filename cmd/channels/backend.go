@@ -40,7 +40,7 @@ func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slo
 		return nil, err
 	}
 	b := &backend{name: config.String()}
-	bus, err := redisbus.Open(ctx, redisbus.Options{Config: config, Log: log, Room: b.room})
+	bus, err := redisbus.Open(ctx, redisbus.Options{Config: config, Log: log, Room: b.room, Graces: graces(s.Apps)})
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +82,17 @@ func openMemory(s Settings, log *slog.Logger) (*backend, error) {
 		}
 	}
 	return b, nil
+}
+
+// graces are the apps' presence graces, by id.
+func graces(apps []hub.App) map[string]time.Duration {
+	all := make(map[string]time.Duration)
+	for i := range apps {
+		if grace := apps[i].PresenceGrace; grace > 0 {
+			all[apps[i].ID] = grace
+		}
+	}
+	return all
 }
 
 func hasWebhooks(apps []hub.App) bool {

@@ -139,6 +139,8 @@ func appSettings() []setting[hub.App] {
 			field: func(a *hub.App) value { return text{&a.History.Prefix} }},
 		{name: "resume", fallback: "0s", meaning: "for how long a client with a token behind its key may be away and then gets what it has missed; 0s = no client does",
 			field: func(a *hub.App) value { return duration{&a.Resume, 0} }},
+		{name: "presence_grace", fallback: "0s", meaning: "for how long a member of a presence channel is kept whose connection has broken",
+			field: func(a *hub.App) value { return duration{&a.PresenceGrace, 0} }},
 		{name: "activity_timeout", fallback: "120s", meaning: "silence after which either side sends a ping",
 			field: func(a *hub.App) value { return duration{&a.ActivityTimeout, minTimeout} }},
 		{name: "cache_ttl", fallback: "30m", meaning: "life of a cache channel's last event",

@@ -24,6 +24,10 @@ type Options struct {
 	// Room returns when the node can take more messages; until then none are
 	// read from Redis. nil = it always can.
 	Room func(context.Context) error
+
+	// Graces are for how long members of presence channels are kept whose node has died, by
+	// app. All nodes must have the same; an app that has none is not there.
+	Graces map[string]time.Duration
 }
 
 // Bus is one node's part in a cluster over Redis: a hub.Bus and a hub.State.
@@ -34,7 +38,8 @@ type Bus struct {
 	scripts *scripts
 	log     *slog.Logger
 	room    func(context.Context) error
-	id      string    // of this process
+	id      string // of this process
+	graces  map[string]time.Duration
 	began   time.Time // see sinceStart
 
 	reads redis.UniversalClient // for questions, which nothing else waits for
@@ -85,7 +90,7 @@ func newBus(o Options) *Bus {
 	b := &Bus{
 		config: o.Config, sharded: o.Config.mode == cluster,
 		reads: o.Config.openReads(), scripts: newScripts(o.Config.mode == cluster),
-		log: o.Log, room: o.Room, id: newID(), began: time.Now(), lifetime: context.Background(),
+		log: o.Log, room: o.Room, graces: o.Graces, id: newID(), began: time.Now(), lifetime: context.Background(),
 	}
 	groups := 1
 	if b.sharded {
@@ -242,8 +247,8 @@ func (b *Bus) leave(ctx context.Context) {
 	_, _ = pipe.Exec(ctx) // every command has its error
 	for p, c := range buried {
 		reply, err := answerOf(c)
-		if outcomeOf(reply, err) != done {
-			continue
+		if outcomeOf(reply, err) != done || len(b.graces) > 0 {
+			continue // others adopt whom they find
 		}
 		if graves, _ := reply[1].(int64); graves > 0 {
 			_ = b.undertaker.clearAll(ctx, p)

@@ -147,10 +147,10 @@ func (c buryCall) args() []any { return []any{c.prefix} }
 const clearStep = 500
 
 // clearCall is lua/clear.lua.
-type clearCall struct{}
+type clearCall struct{ graced string }
 
 func (clearCall) script(s *scripts) *script { return &s.clear }
-func (clearCall) args() []any               { return []any{clearStep} }
+func (c clearCall) args() []any             { return []any{clearStep, c.graced} }
 
 // sweepCall is lua/sweep.lua.
 type sweepCall struct{}

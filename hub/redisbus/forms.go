@@ -94,8 +94,11 @@ var forms = map[string]form{
 		once:  []string{"done"}, // 1 = the node has said all that it has
 		items: []item{{"old", []string{"old_name"}}},
 	},
-	"bury":  {once: []string{"prefix"}},
-	"clear": {once: []string{"step"}}, // about how many users and channels to remove
+	"bury": {once: []string{"prefix"}},
+	"clear": {once: []string{
+		"step",   // about how many users and channels to remove
+		"graced", // apps whose members are kept for a while, each between spaces
+	}},
 	"sweep": {},
 	"erase": {once: []string{
 		"app", "channel",

@@ -15,11 +15,12 @@ import (
 type holding struct {
 	topic       hub.Topic
 	subscribers int
-	most        int               // that all nodes may have; 0 = any
-	users       map[string]string // user id to user info
-	counted     bool              // the subscribers are told how many they are
-	hooks       hub.Hooks         // the occurrences that are noted
-	broken      bool              // the last that has left did so since its connection has ended
+	most        int                  // that all nodes may have; 0 = any
+	users       map[string]string    // user id to user info
+	adopted     map[string]*adoption // of users who were on a node that has died, until they are gone; see adoption.go
+	counted     bool                 // the subscribers are told how many they are
+	hooks       hub.Hooks            // the occurrences that are noted
+	broken      bool                 // the last that has left did so since its connection has ended
 
 	queued    bool      // something is to be told
 	since     time.Time // that
@@ -69,6 +70,7 @@ func (h *holding) join(j hub.Join, w *waiter) {
 	if h.users == nil {
 		h.users = make(map[string]string)
 	}
+	h.unadopt(j.Member.ID)
 	h.users[j.Member.ID] = string(j.Member.Info)
 	h.moves = append(h.moves, move{enters: true, user: j.Member.ID, info: string(j.Member.Info), most: j.MaxMembers, by: w})
 }
@@ -78,6 +80,7 @@ func (h *holding) leave(l hub.Leave, w *waiter) {
 	h.subscribers, h.counted, h.hooks, h.broken = l.Subscribers, l.Counted, l.Hooks, l.Broken
 	h.waiting = append(h.waiting, w)
 	if l.Gone != "" {
+		h.unadopt(l.Gone)
 		delete(h.users, l.Gone)
 		h.moves = append(h.moves, move{user: l.Gone, broken: l.Broken})
 	}

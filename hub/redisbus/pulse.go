@@ -212,9 +212,16 @@ func (u *undertaker) clear(ctx context.Context, partition int) {
 
 func (u *undertaker) clearAll(ctx context.Context, partition int) error {
 	for ctx.Err() == nil {
-		reply, err := answerOf(u.bus.eval(ctx, u.bus.reads, partition, "", clearCall{}))
-		if outcomeOf(reply, err) != done {
+		name := u.bus.adopter(partition)
+		reply, err := answerOf(u.bus.eval(ctx, u.bus.reads, partition, name, clearCall{u.bus.graced()}))
+		if what := outcomeOf(reply, err); what != done {
+			if what == unknown && name != "" {
+				u.bus.out[partition].doubt(false) // it may have been given members
+			}
 			return fmt.Errorf("clearing partition %d: %w", partition, errInTime) // the next sweep sees what is left
+		}
+		if words, err := wordsOf(reply[2:]); err == nil {
+			u.bus.adopt(partition, words)
 		}
 		if left, _ := reply[1].(int64); left == 0 {
 			return nil
