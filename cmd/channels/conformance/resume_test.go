@@ -334,3 +334,47 @@ func TestNothingMissed(t *testing.T) {
 		t.Errorf("%d of 10,000 events were taken", sent)
 	}
 }
+
+// TestNoFlicker: members of a presence channel whose node is restarted, or killed, and who
+// come back to another one, were never gone to those who watch.
+func TestNoFlicker(t *testing.T) {
+	const grace = "CHANNELS_APP_PRESENCE_GRACE=6s"
+	r := startRedis(t)
+	stays, room := startNode(t, r, grace), "presence-flicker"
+	watcher := connect(t, stays)
+	watcher.subscribePresence(room, `{"user_id":"watcher"}`)
+	for i, end := range []func(*server){
+		func(s *server) { s.terminate(); s.awaitExit() },
+		(*server).killNow,
+	} {
+		goes := startMortal(t, r, grace)
+		var names []string
+		for j := range 5 {
+			name := fmt.Sprintf(`{"user_id":"user-%d-%d"}`, i, j)
+			connect(t, goes).subscribePresence(room, name)
+			watcher.expect("pusher_internal:member_added", room)
+			names = append(names, name)
+		}
+		end(goes)
+		time.Sleep(time.Second) // as long as pusher-js takes
+		var back []*client
+		for _, name := range names[:4] {
+			c := connect(t, stays)
+			c.subscribePresence(room, name)
+			back = append(back, c)
+		}
+		// One does not come back.
+		gone := watcher.expect("pusher_internal:member_removed", room)
+		if want := fmt.Sprintf("user-%d-4", i); !strings.Contains(string(gone.Data), want) {
+			t.Errorf("gone is %s, want %s", gone.Data, want)
+		}
+		ok(t, "Trigger", sdk(stays).Trigger(room, "fence", "x"))
+		watcher.expect("fence", room) // nothing else
+		for _, c := range back {
+			_ = c.conn.CloseNow()
+		}
+		for range back {
+			watcher.expect("pusher_internal:member_removed", room)
+		}
+	}
+}
