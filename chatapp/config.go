@@ -36,6 +36,7 @@ type Pusher struct {
 	Host               string // "" with a cluster: the hosted service
 	Port               int
 	Scheme             string // "http" or "https"
+	Resume             bool   // it gives browsers what they have missed, if they name a token
 
 	// What browsers are told; "" and 0 follow from the above.
 	PublicHost   string
@@ -69,6 +70,7 @@ type clientConfig struct {
 	Host         *string `json:"host"`
 	Port         int     `json:"port"`
 	Scheme       string  `json:"scheme"`
+	Resume       bool    `json:"resume"`
 	Transport    string  `json:"transport"`
 	PollInterval int     `json:"pollInterval"`
 	Signup       string  `json:"signup"`
@@ -83,7 +85,7 @@ type clientConfig struct {
 func (c Config) client(firstAccount bool) clientConfig {
 	p := c.Pusher
 	cc := clientConfig{
-		Key: p.Key, Port: p.Port, Scheme: p.Scheme,
+		Key: p.Key, Port: p.Port, Scheme: p.Scheme, Resume: p.Resume,
 		Transport: c.Transport, PollInterval: pollInterval, Signup: c.Signup, FirstAccount: firstAccount,
 		MaxMessage: MaxMessage, MaxName: MaxName, MinPassword: MinPassword, MaxMembers: MaxMembers, Version: c.Version,
 	}

@@ -65,6 +65,10 @@ func table() []setting {
 		{"PUSHER_HOST", "", "host of the realtime server; without a cluster 127.0.0.1", host(func(s *settings) *string { return &s.chat.Pusher.Host })},
 		{"PUSHER_PORT", "", "its port; 6001, with https 443", port(func(s *settings) *int { return &s.chat.Pusher.Port })},
 		{"PUSHER_SCHEME", "http", "http or https; the hosted service is always https", scheme(func(s *settings) *string { return &s.chat.Pusher.Scheme })},
+		{"PUSHER_RESUME", "false", "true: the app has resume, so that browsers are given what they have missed", func(s *settings, v string) error {
+			s.chat.Pusher.Resume = v == "true"
+			return oneOf(v, "true", "false")
+		}},
 		{"PUSHER_PUBLIC_HOST", "", "host that browsers are told; else PUSHER_HOST, or the page's own where that is this machine", host(func(s *settings) *string { return &s.chat.Pusher.PublicHost })},
 		{"PUSHER_PUBLIC_PORT", "", "port that browsers are told; else PUSHER_PORT", port(func(s *settings) *int { return &s.chat.Pusher.PublicPort })},
 		{"PUSHER_PUBLIC_SCHEME", "", "scheme that browsers are told; else PUSHER_SCHEME", scheme(func(s *settings) *string { return &s.chat.Pusher.PublicScheme })},

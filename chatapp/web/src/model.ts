@@ -70,6 +70,8 @@ export type Config = {
   host: string | null;
   port: number;
   scheme: "http" | "https";
+  /** The server gives a page that names a token what it has missed. */
+  resume: boolean;
   transport: "push" | "poll";
   /** Milliseconds. */
   pollInterval: number;

@@ -10,6 +10,7 @@ import { draftRow, type Row } from "../store/timeline";
 import { TypingSignal, TypingWatch } from "../store/typing";
 import { newClientId } from "../text/clientid";
 import { CatchUp } from "./catchup";
+import { Doubt } from "./doubt";
 import { Drafts } from "./drafts";
 import { Echo } from "./echo";
 import type { Environment } from "./environment";
@@ -49,6 +50,8 @@ export class Chat implements Listener {
   private readonly watch: TypingWatch;
   private readonly signal: TypingSignal;
   private readonly stopWatching: () => void;
+  private readonly ownDoubt: Doubt;
+  private readonly roomDoubts = new Map<string, Doubt>();
   private connectedBefore = false;
   private hiddenAt = 0;
 
@@ -69,6 +72,7 @@ export class Chat implements Listener {
       denied: (room) => this.denied(room),
       repeated: () => this.polling.active,
     });
+    this.ownDoubt = new Doubt(() => this.askForLists(true));
     this.opening = new Opening(core, this.list, (room) => this.entered(room));
     this.outbox = new Outbox(core, this.drafts, (room, message) => this.stored(room, message));
     this.echo = new Echo(core, (room) => this.silent(room));
@@ -113,6 +117,8 @@ export class Chat implements Listener {
     this.list.stop();
     this.people.stop();
     this.session.stop();
+    this.ownDoubt.stop();
+    for (const doubt of this.roomDoubts.values()) doubt.stop();
     this.watch.clear();
     this.stopWatching();
   }
@@ -230,17 +236,32 @@ export class Chat implements Listener {
     this.judge();
     if (link === "refused") this.session.check();
     if (link !== "live") return;
-    const people = this.connectedBefore ? this.list.people() : 0;
+    this.outbox.wake();
+    const before = this.connectedBefore;
     this.connectedBefore = true;
+    if (before && this.config.resume) this.ownDoubt.begin();
+    else this.askForLists(before);
+  }
+
+  /** Fetches what one's own channel would have said; after an outage everybody does. */
+  private askForLists(again: boolean): void {
+    const people = again ? this.list.people() : 0;
     this.list.fetchSoon(people);
     this.people.fetchSoon(people);
-    this.outbox.wake();
+  }
+
+  ownContinues(whole: boolean): void {
+    this.ownDoubt.end(whole);
+  }
+
+  roomContinues(room: string, whole: boolean): void {
+    this.roomDoubts.get(room)?.end(whole);
   }
 
   roomLink(room: string, link: Link): void {
     if (link !== "live") this.here(room, []);
     this.judge();
-    if (link === "live") this.catchUpSoon(room);
+    if (link === "live") this.caughtUp(room);
     if (link === "refused") void this.catchUp.fetch(room, true);
   }
 
@@ -347,6 +368,14 @@ export class Chat implements Listener {
     this.connection?.reconnect();
     this.list.fetchSoon();
     this.outbox.wake();
+  }
+
+  /** A room's channel is live: what came before is fetched, unless the server says that it replays it. */
+  private caughtUp(room: string): void {
+    if (!this.config.resume || this.room(room).have === null) return this.catchUpSoon(room);
+    let doubt = this.roomDoubts.get(room);
+    if (!doubt) this.roomDoubts.set(room, doubt = new Doubt(() => this.catchUpSoon(room)));
+    doubt.begin();
   }
 
   private catchUpSoon(room: string): void {

@@ -24,8 +24,9 @@ export function bindRoom(channel: PresenceChannel, room: string, listener: RoomL
   channel.bind("pusher:subscription_succeeded", here);
   channel.bind("pusher:member_added", here);
   channel.bind("pusher:member_removed", here);
+  const replaying = replays(channel);
   channel.bind("client-typing", (_: unknown, metadata?: { user_id?: string }) => {
-    if (metadata?.user_id) listener.typing(room, metadata.user_id);
+    if (metadata?.user_id && !replaying()) listener.typing(room, metadata.user_id);
   });
   for (const name of ROOM_EVENTS) {
     channel.bind(name, (data: unknown) => {
@@ -33,6 +34,17 @@ export function bindRoom(channel: PresenceChannel, room: string, listener: RoomL
       if (event) listener.event(room, event);
     });
   }
+}
+
+/** Says whether the event at hand is one of those that the server replays after the page was away. */
+function replays(channel: PresenceChannel): () => boolean {
+  let left = 0;
+  channel.bind_global((event: string, data: unknown) => {
+    if (event === "pusher:resumed") left = (data as { replayed: number }).replayed + 1;
+    else if (event === "pusher:subscription_succeeded") left = 0;
+    else if (!event.startsWith("pusher:") && left > 0) left--;
+  });
+  return () => left > 0;
 }
 
 export function bindOwn(channel: PresenceChannel, listener: OwnListener): void {

@@ -33,7 +33,7 @@ class FakePusher {
     const bound = new Map<string, Callback[]>();
     this.channels.set(name, bound);
     return {
-      name, members: { members: {} }, disconnect: () => undefined, unbind_all: () => bound.clear(), trigger: () => true,
+      name, members: { members: {} }, disconnect: () => undefined, unbind_all: () => bound.clear(), trigger: () => true, bind_global: () => undefined,
       bind: (event: string, callback: Callback) => void bound.set(event, [...(bound.get(event) ?? []), callback]),
     };
   }

@@ -4,6 +4,7 @@ import type { Config, Room } from "../model";
 import { authorize } from "./authorize";
 import { backoff } from "./backoff";
 import { bindOwn, bindRoom, type OwnListener, type RoomListener } from "./channels";
+import { newClientId } from "../text/clientid";
 import { Subscription, type Link } from "./subscription";
 
 /** The server ended the user's connections: removed from a room, signed out, password changed. */
@@ -22,9 +23,12 @@ export type Listener = RoomListener & OwnListener & {
   disconnected(): void;
   /** The session may have ended: ask the server, then call `reconnect` or `stop`. */
   doubtful(): void;
-  /** On "live", whatever came before on this channel must be fetched. */
+  /** On "live", whatever came before on this channel must be fetched, unless it is told to continue. */
   roomLink(room: string, link: Link): void;
   ownLink(link: Link): void;
+  /** Follows "live" where the server knows the page: whole, if what came before is replayed now. */
+  roomContinues(room: string, whole: boolean): void;
+  ownContinues(whole: boolean): void;
 };
 
 /** Where the server is, for WebSockets and, where those are blocked, for HTTP. The page's own host name serves when the server names none. */
@@ -52,7 +56,8 @@ export class Connection {
   private probing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(config: Config, hostname: string, ownChannel: string, private readonly request: Request, private readonly listener: Listener) {
-    this.pusher = new Pusher(config.key, {
+    // The token is the page's own: pusher-js keeps it over all its sockets.
+    this.pusher = new Pusher(config.resume ? `${config.key}~${newClientId()}` : config.key, {
       ...socketOptions(config, hostname),
       channelAuthorization: {
         endpoint: "/api/pusher/auth",
@@ -73,6 +78,7 @@ export class Connection {
     this.own = new Subscription(this.pusher, ownChannel, {
       bind: (channel) => bindOwn(channel, listener),
       linkChanged: (link) => listener.ownLink(link),
+      continues: (whole) => listener.ownContinues(whole),
     });
   }
 
@@ -104,6 +110,7 @@ export class Connection {
     this.rooms.set(id, new Subscription(this.pusher, name, {
       bind: (channel) => bindRoom(channel, id, this.listener),
       linkChanged: (link) => this.listener.roomLink(id, link),
+      continues: (whole) => this.listener.roomContinues(id, whole),
     }));
   }
 

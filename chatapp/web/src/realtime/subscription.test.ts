@@ -38,7 +38,7 @@ function start() {
     unsubscribe: (name: string) => log.push(`-${name}`),
   } as unknown as Pusher;
   const links: Link[] = [];
-  const subscription = new Subscription(pusher, "a-1", { bind: () => undefined, linkChanged: (link) => links.push(link) });
+  const subscription = new Subscription(pusher, "a-1", { bind: () => undefined, continues: () => undefined, linkChanged: (link) => links.push(link) });
   const last = () => channels.at(-1)!;
   return { subscription, channels, links, log, last };
 }

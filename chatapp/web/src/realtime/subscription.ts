@@ -11,6 +11,8 @@ export type Hooks = {
   /** Binds what is wanted to a channel that is new. */
   bind(channel: PresenceChannel): void;
   linkChanged(link: Link): void;
+  /** The server knows the page, and gives it all that it has missed (whole), or cannot. */
+  continues(whole: boolean): void;
 };
 
 /**
@@ -71,6 +73,8 @@ export class Subscription {
       this.become("live");
     });
     channel.bind("pusher:subscription_error", () => this.refuse());
+    channel.bind("pusher:resumed", () => this.hooks.continues(true));
+    channel.bind("pusher:missed", () => this.hooks.continues(false));
   }
 
   private drop(): void {
