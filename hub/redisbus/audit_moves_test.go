@@ -68,8 +68,16 @@ func (a *audit) run(hard map[string]move) {
 	}
 	working.Go(func() { a.killNodes(end) })
 	working.Go(func() { a.makeTrouble(end, moves) })
+	travel := a.newTravel()
+	for room := range travelRooms {
+		working.Go(func() { travel.publish(a, fmt.Sprintf("kept-%d", room), uint64(3000+room), end) })
+	}
+	for i, c := range travel.all {
+		working.Go(func() { c.run(a, uint64(4000+i), end) })
+	}
 	working.Wait()
 	a.settle()
+	travel.check(a)
 	for i, n := range a.nodes {
 		stats := n.bus.Stats()
 		a.t.Logf("node %d: lost %d, fences %d, doubts %d, rosters %d, settling %d", i, stats.Lost, stats.Fences, stats.Doubts, stats.Rosters, stats.Settling)

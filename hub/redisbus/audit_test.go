@@ -84,6 +84,7 @@ func newAudit(t *testing.T, servers []*server, p *proxy, url string) *audit {
 	a.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a.app = hub.DefaultApp()
 	a.app.ID, a.app.Key, a.app.Secret = "1", auditKey, auditSecret
+	a.app.Resume, a.app.History = 5*time.Minute, hub.History{Events: 5000, Age: 10 * time.Minute, Bytes: 4 << 20, Total: 1 << 30, Prefix: "kept-"}
 	for range auditLiving + auditMortal {
 		a.nodes = append(a.nodes, a.newNode())
 	}
