@@ -74,6 +74,12 @@ type (
 		text []byte
 		lost bool // that is not known, or not all
 	}
+	// claimFailed says that the State has not given the connection its token, which old has.
+	claimFailed struct {
+		ofConn
+		old   holder
+		known bool // there is one here
+	}
 	// surrender has the connection give up its token.
 	surrender struct {
 		ofConn
@@ -112,6 +118,7 @@ func (c *signIn) do(w *worker)      { w.signIn(c) }
 func (c *confirmed) do(w *worker)   { w.confirmed(c.conn) }
 func (c *ponged) do(w *worker)      { w.ponged(c.conn, c.number) }
 func (c *claimAnswer) do(w *worker) { w.claimAnswered(c.conn, c.text, c.lost) }
+func (c *claimFailed) do(w *worker) { w.claimFailed(c.conn, c.old, c.known) }
 func (c *surrender) do(w *worker)   { w.surrendered(c.conn, c.answer) }
 func (c *replayed) do(w *worker)    { w.replayRead(c.sub, c.events, c.err) }
 func (c *replayOn) do(w *worker)    { w.replayOn(c.sub) }
@@ -128,6 +135,7 @@ func (c *unsubscribe) cost() int { return sizeOf(c) + len(c.name) }
 func (c *confirmed) cost() int   { return sizeOf(c) }
 func (c *ponged) cost() int      { return sizeOf(c) }
 func (c *claimAnswer) cost() int { return sizeOf(c) + len(c.text) }
+func (c *claimFailed) cost() int { return sizeOf(c) + len(c.old.text) }
 func (c *surrender) cost() int   { return sizeOf(c) }
 func (c *replayed) cost() int    { return sizeOf(c) }
 func (c *replayOn) cost() int    { return sizeOf(c) }

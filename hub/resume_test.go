@@ -556,15 +556,26 @@ func TestBreaksWhileClaiming(t *testing.T) {
 	})
 }
 
-// TestStateAwayAtTheClaim: then it is not known what the client has missed, and it is told.
+// TestStateAwayAtTheClaim: the client is told nothing, and tries again.
 func TestStateAwayAtTheClaim(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		late := &lateClaims{}
 		r := newResumingRig(t, nil, func(o *hub.Options) { late.State = o.State; o.State = late })
+		c := r.visitRoom(token, "news")
+		r.trigger("news", "a")
+		c.expect("a", probe)
+		c.breaks()
 		late.fails.Store(true)
-		c := r.visit(token)
+		for range 2 {
+			c = r.visit(token)
+			c.subscribe("news")
+			c.expectClosed(protocol.CodeOverCapacity)
+			c.expect()
+		}
+		late.fails.Store(false)
+		c = r.visit(token)
 		c.subscribe("news")
-		c.expectText(acknowledged, missed+`"{since_ms:null}"`)
+		c.expectText(acknowledged, wasResumed(1, 1), "a")
 	})
 }
 

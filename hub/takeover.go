@@ -96,6 +96,20 @@ func (r *resumes) take(t Token, c *Conn) (old holder, known bool) {
 	return old, known
 }
 
+// giveBack undoes take.
+func (r *resumes) giveBack(c *Conn, old holder, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := c.resume.token
+	if r.holders[t].conn != c {
+		return // somebody else has it by now
+	}
+	delete(r.holders, t)
+	if known {
+		r.holders[t] = old
+	}
+}
+
 // end keeps what a connection had come to.
 func (r *resumes) end(c *Conn, text []byte, now time.Duration) {
 	t := c.resume.token
@@ -130,10 +144,10 @@ func (h *Hub) claim(c *Conn) {
 	answer := func(text []byte, lost bool) { c.worker.post(&claimAnswer{ofConn{c}, text, lost}) }
 	h.state.Claim(r.token, r.owner, c.app.Resume, func(was Claimed, err error) {
 		switch {
-		case here && (err != nil || old.owner == was.Owner):
-			h.surrender(old, func(text []byte) { answer(text, text == nil) })
 		case err != nil:
-			answer(nil, true)
+			c.worker.post(&claimFailed{ofConn{c}, old, here})
+		case here && old.owner == was.Owner:
+			h.surrender(old, func(text []byte) { answer(text, text == nil) })
 		case !was.Known:
 			// A client that was here before the tokens were forgotten looks like one that
 			// is new.
@@ -272,6 +286,25 @@ func (w *worker) stopClaiming(c *Conn) []command {
 	return commands
 }
 
+// claimFailed ends a connection that could not claim its token, to which nothing was sent: else
+// it would be known of the client that it had come less far than it has. Clients try again
+// after a second.
+func (w *worker) claimFailed(c *Conn, old holder, known bool) {
+	r := c.resume
+	r.gone = true
+	w.hub.resumes.giveBack(c, old, known)
+	heirs := r.heirs
+	r.heirs = nil
+	for _, answer := range heirs {
+		if known {
+			w.hub.surrender(old, answer)
+		} else {
+			answer(nil)
+		}
+	}
+	w.close(c, protocol.OverCapacity(), Backend)
+}
+
 // claimAnswered goes on with a connection that knows how far the last one has come. lost:
 // that is not all.
 func (w *worker) claimAnswered(c *Conn, text []byte, lost bool) {
@@ -303,7 +336,7 @@ func (w *worker) claimAnswered(c *Conn, text []byte, lost bool) {
 // within proofTime that it lives, and goes on as one without a token; or is closed.
 func (w *worker) surrendered(c *Conn, answer func(text []byte)) {
 	r := c.resume
-	if r.stage == claiming {
+	if r.stage == claiming && !r.gone {
 		r.heirs = append(r.heirs, answer)
 		return
 	}

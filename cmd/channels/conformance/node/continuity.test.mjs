@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { rest } from './lib/clients.mjs';
-import { startNginx } from './lib/nginx.mjs';
+import { freePort, startNginx } from './lib/nginx.mjs';
 import { connect, usePages } from './lib/pages.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startServer } from './lib/server.mjs';
@@ -15,11 +15,13 @@ const { open, join, next } = usePages();
 
 const env = { CHANNELS_APP_RESUME: '2m', CHANNELS_APP_HISTORY_EVENTS: '500' };
 
-// startSite gives a number of nodes on one Redis, behind a proxy that takes them in turn.
+// startNodes gives a number of nodes on one Redis, behind a proxy that takes them in turn.
 async function startNodes(t, count) {
   const redis = await startRedis(t);
   const nodes = [];
-  for (let i = 0; i < count; i++) nodes.push(await startServer(t, { env: { ...env, CHANNELS_REDIS_URL: redis } }));
+  for (let i = 0; i < count; i++) {
+    nodes.push(await startServer(t, { listen: `127.0.0.1:${await freePort()}`, env: { ...env, CHANNELS_REDIS_URL: redis } }));
+  }
   const port = await startNginx(t, {
     http: `upstream nodes { ${nodes.map((node) => `server ${node.address} max_fails=0;`).join(' ')} }
       map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
