@@ -203,6 +203,45 @@ func TestResumeReceipt(t *testing.T) {
 	})
 }
 
+// TestPongsThatNobodyAskedFor confirm nothing that was sent later.
+func TestPongsThatNobodyAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newResumingRig(t, nil)
+		c := r.visit(token)
+		c.answer() // before it has claimed anything
+		c.subscribe("news")
+		c.expect(acknowledged)
+		for range 10 {
+			c.answer()
+		}
+		r.trigger("news", "a")
+		c.expect("a", probe)
+		c.breaks()
+		c.answer() // after its end
+		c = r.visit(token)
+		c.subscribe("news")
+		c.expectText(acknowledged, wasResumed(1, 1), "a")
+	})
+}
+
+// TestForeignTokens: a token is its app's own, and one of somebody else brings nothing of a
+// channel that one may not subscribe to.
+func TestForeignTokens(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newResumingRig(t, nil)
+		c := r.visitRoom(token, "private-x")
+		c.breaks()
+		r.trigger("private-x", "secret")
+		thief := r.visit(token)
+		thief.say(`{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"app-key:0000"}}`)
+		thief.expect("pusher:error", refused)
+		thief.breaks()
+		c = r.visit(token)
+		c.subscribe("private-x")
+		c.expectText(acknowledged, wasResumed(1, 0), "secret")
+	})
+}
+
 // TestDeafClient: one that answers pings of the WebSocket, but not pusher:ping, is closed, and
 // comes back to what it has missed.
 func TestDeafClient(t *testing.T) {
@@ -594,5 +633,53 @@ func (s *lateClaims) Claim(t hub.Token, owner hub.Owner, life time.Duration, don
 	}
 	s.State.Claim(t, owner, life, func(c hub.Claimed, err error) {
 		time.AfterFunc(time.Duration(s.by.Load()), func() { done(c, err) })
+	})
+}
+
+// shrinking is a State whose histories lose what is oldest while they are read.
+type shrinking struct {
+	hub.State
+	after atomic.Int32 // readings
+	shed  func()
+}
+
+// Past implements hub.State.
+func (s *shrinking) Past(ctx context.Context, t hub.Topic, age time.Duration, span hub.Span) (hub.Past, error) {
+	past, err := s.State.Past(ctx, t, age, span)
+	if s.shed != nil && s.after.Add(1) == 1 {
+		s.shed()
+	}
+	return past, err
+}
+
+// TestEvictedWhileRead: a history that loses events between two pages of a reading is no whole
+// one.
+func TestEvictedWhileRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := &shrinking{}
+		r := newResumingRig(t, func(a *hub.App) { a.History.Events, a.History.Bytes = 1500, 16<<20 },
+			func(o *hub.Options) { s.State = o.State; o.State = s })
+		c := r.visitRoom(token, "news")
+		c.breaks()
+		for i := range 1400 {
+			r.trigger("news", fmt.Sprint("e", i))
+		}
+		s.shed = func() {
+			for i := range 1300 {
+				r.trigger("news", fmt.Sprint("f", i))
+			}
+		}
+		c = r.visit(token)
+		c.subscribe("news")
+		synctest.Wait()
+		var told []string
+		for _, e := range c.take() {
+			if e.Event == resumed || e.Event == missed {
+				told = append(told, e.Event)
+			}
+		}
+		if !slices.Equal(told, []string{missed}) {
+			t.Errorf("told %v", told)
+		}
 	})
 }

@@ -23,10 +23,18 @@ const comingBack = 15_000
 // to one of the nodes that are left.
 type returner struct {
 	number int
+	named  string // its key, and its token if it has one
 	rooms  [3]string
 	wire   *wire
 	left   int // channels that are not acknowledged yet
 	missed bool
+}
+
+func newReturner(i int) *returner {
+	return &returner{
+		number: i, named: fmt.Sprintf("%s~returner-%08d", appKey, i),
+		rooms: [3]string{"to-all", fmt.Sprintf("room-%d", i%500), fmt.Sprintf("own-%d", i)},
+	}
 }
 
 // arrive connects to a node, and subscribes.
@@ -35,8 +43,7 @@ func (r *returner) arrive(s *server) error {
 	if err != nil {
 		return err
 	}
-	named := fmt.Sprintf("%s~returner-%08d?", appKey, r.number)
-	if _, err := io.WriteString(conn, strings.Replace(plain.request(), appKey+"?", named, 1)); err != nil {
+	if _, err := io.WriteString(conn, strings.Replace(plain.request(), appKey+"?", r.named+"?", 1)); err != nil {
 		return err
 	}
 	r.wire = &wire{t: s.t, tcp: tcp, conn: conn, in: bufio.NewReaderSize(conn, 512)}
@@ -103,7 +110,7 @@ func comeBack(b *testing.B) {
 	}
 	clients := make([]*returner, comingBack)
 	inParallel(b, comingBack, func(i int) error {
-		clients[i] = &returner{number: i, rooms: [3]string{"to-all", fmt.Sprintf("room-%d", i%500), fmt.Sprintf("own-%d", i)}}
+		clients[i] = newReturner(i)
 		if err := clients[i].arrive(nodes[0]); err != nil {
 			return err
 		}
@@ -169,4 +176,41 @@ func publishMeanwhile(b *testing.B, s *server, ended func() bool, begin func()) 
 		}
 	}
 	return took
+}
+
+// BenchmarkIdleMemoryOfTokens reports what an idle connection with three channels costs in
+// resident memory, without a token and with one.
+func BenchmarkIdleMemoryOfTokens(b *testing.B) {
+	for _, token := range []bool{false, true} {
+		b.Run(fmt.Sprintf("token %v", token), func(b *testing.B) {
+			for range b.N {
+				s := benchServer(b, plain, resumeSettings...)
+				before := resident(b, s)
+				held := make([]*returner, idleConnections)
+				inParallel(b, idleConnections, func(i int) error {
+					held[i] = newReturner(i)
+					if !token {
+						held[i].named = appKey
+					}
+					if err := held[i].arrive(s); err != nil {
+						return err
+					}
+					if token {
+						return held[i].read(false)
+					}
+					for range 4 { // the greeting, and three acknowledgements
+						if _, _, err := held[i].wire.read(); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				time.Sleep(time.Minute)
+				b.ReportMetric(float64(resident(b, s)-before)/idleConnections/1024, "KiB/conn")
+				for _, r := range held {
+					_ = r.wire.tcp.Close()
+				}
+			}
+		})
+	}
 }

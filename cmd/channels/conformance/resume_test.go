@@ -305,6 +305,9 @@ func TestNothingMissed(t *testing.T) {
 			nodes[n].terminate()
 			nodes[n].awaitExit()
 			replace(n)
+		case 90: // as when a proxy is restarted
+			for f.breakOne("RST") {
+			}
 		case 55, 75:
 			n := i / 10 % 3
 			others(n)

@@ -179,6 +179,10 @@ func TestJavaClient(t *testing.T) {
 		ada.expect("event", channel, "my-event", `{"text":"é😀"}`, "null")
 	}
 	ada.do("unsubscribe", "room")
+	within(t, patience, "the server has heard of it", func() bool {
+		room, err := api.Channel("room", pusher.ChannelParams{})
+		return err == nil && !room.Occupied
+	})
 	ok(t, "trigger", api.Trigger("room", "my-event", "nobody hears it"))
 	ok(t, "trigger", api.Trigger("private-room", "my-event", "fence"))
 	ada.expect("event", "private-room", "my-event", "fence", "null")

@@ -102,6 +102,53 @@ for (const transport of ['ws', 'xhr_streaming', 'xhr_polling']) {
   });
 }
 
+test('a page that stands still, and goes on', async (t) => {
+  const node = await startServer(t, { env });
+  const page = await open(t);
+  await connect(page, { port: node.port, key: `${settings.key}~${crypto.randomUUID()}` });
+  await join(page, 'still');
+  assert.equal((await next(page, 'still')).event, 'pusher:missed'); // the server is new
+  const state = { last: 0, replays: 0, seen: 0, resumed: 0 };
+  const devtools = await page.context().newCDPSession(page);
+  const api = rest({ port: node.port });
+  let sent = 0;
+  const send = async () => api.trigger('still', 'n', { n: ++sent });
+
+  await send();
+  await readUntil(page, 'still', state, sent);
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  for (let i = 0; i < 5; i++) {
+    await send();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await send();
+  await readUntil(page, 'still', state, sent);
+});
+
+test('a page that is left, and come back to', async (t) => {
+  const node = await startServer(t, { env });
+  const page = await open(t);
+  await connect(page, { port: node.port, key: `${settings.key}~${crypto.randomUUID()}` });
+  await join(page, 'left');
+  await page.evaluate(() => { window.marked = true; });
+  const api = rest({ port: node.port });
+  await api.trigger('left', 'n', { n: 1 });
+  const { origin } = new URL(page.url());
+  await page.goto(`${origin}/?elsewhere`);
+  await api.trigger('left', 'n', { n: 2 });
+  await page.goBack();
+  await page.waitForFunction(() => globalThis.kit);
+  if (!(await page.evaluate(() => window.marked === true))) return; // it was loaded anew, and begins anew
+  await api.trigger('left', 'n', { n: 3 });
+  const got = [];
+  while (got.at(-1) !== 3) {
+    const { event, data } = await next(page, 'left');
+    if (event === 'n' && data.n !== got.at(-1)) got.push(data.n);
+  }
+  assert.deepEqual(got, [1, 2, 3]);
+});
+
 test('servers read a history, and publish once', async (t) => {
   const node = await startServer(t, { env });
   const api = rest({ port: node.port });
