@@ -203,6 +203,28 @@ func TestResumeReceipt(t *testing.T) {
 	})
 }
 
+// TestTokenIsLookedAfterSooner: a broken connection with a token is found in half a minute.
+func TestTokenIsLookedAfterSooner(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newResumingRig(t, nil)
+		for seconds, v := range map[string]hub.Visitor{"120": {}, "30": {Token: token, Answers: true}} {
+			c := &client{t: t}
+			conn, err := r.hub.ConnectAs(r.app, c, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.conn = conn
+			if data := string(c.expect("pusher:connection_established")[0].Data); !strings.Contains(data, `activity_timeout\":`+seconds+"}") {
+				t.Errorf("with %+v: %s", v, data)
+			}
+			c.breaks()
+		}
+		c := r.visit(token)
+		time.Sleep(37 * time.Second)
+		c.expect("ping")
+	})
+}
+
 // TestPongsThatNobodyAskedFor confirm nothing that was sent later.
 func TestPongsThatNobodyAskedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
