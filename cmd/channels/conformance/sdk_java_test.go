@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -179,9 +180,9 @@ func TestJavaClient(t *testing.T) {
 		ada.expect("event", channel, "my-event", `{"text":"é😀"}`, "null")
 	}
 	ada.do("unsubscribe", "room")
-	within(t, patience, "the server has heard of it", func() bool {
+	eventually(t, "the server has heard of it", func() (string, bool) {
 		room, err := api.Channel("room", pusher.ChannelParams{})
-		return err == nil && !room.Occupied
+		return fmt.Sprint(room, err), err == nil && !room.Occupied
 	})
 	ok(t, "trigger", api.Trigger("room", "my-event", "nobody hears it"))
 	ok(t, "trigger", api.Trigger("private-room", "my-event", "fence"))
