@@ -54,9 +54,6 @@ type Span struct {
 	Newest bool   // the newest of them, newest first; else the oldest, oldest first
 }
 
-// Whole says whether no event is missing behind a number.
-func (p *Past) Whole(after uint64) bool { return after >= p.Gone }
-
 // Past is a part of a channel's history.
 type Past struct {
 	Events []PastEvent
@@ -65,6 +62,9 @@ type Past struct {
 	// as far as is known. Whoever has come so far can be given all that has come since.
 	Gone uint64
 }
+
+// Whole says whether no event is missing behind a number.
+func (p *Past) Whole(after uint64) bool { return after >= p.Gone }
 
 // Past reads a channel's history.
 func (h *Hub) Past(ctx context.Context, app *App, channel string, span Span) (Past, error) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"hash/maphash"
+	"maps"
 	"sync"
 	"time"
 
@@ -235,8 +236,8 @@ func (s *memoryShard) cache(msg Message) {
 	ch.expires = time.Now().Add(msg.CacheFor)
 }
 
-// expire removes the cached events and the histories that have expired, and the memory of Terminates
-// that are older than TerminateKept. An event that was published again since its
+// expire removes the cached events and the histories that have expired, and the memory of
+// Terminates that are older than TerminateKept; number is now as a number. An event that was published again since its
 // expiry was noted is checked again when it expires.
 func (s *memoryShard) expire(now time.Time, number uint64) {
 	s.mu.Lock()
@@ -255,19 +256,7 @@ func (s *memoryShard) expire(now time.Time, number uint64) {
 	}
 	clear(s.expiring[len(kept):])
 	s.expiring = kept
-	for t, h := range s.histories {
-		if h.expire(number) {
-			delete(s.histories, t)
-		}
-	}
-	for t, at := range s.missed {
-		if now.Sub(at) >= missInterval {
-			delete(s.missed, t)
-		}
-	}
-	for t, at := range s.terminated {
-		if now.Sub(at) >= TerminateKept {
-			delete(s.terminated, t)
-		}
-	}
+	maps.DeleteFunc(s.histories, func(_ Topic, h *memoryHistory) bool { return h.expire(number) })
+	maps.DeleteFunc(s.missed, func(_ Topic, at time.Time) bool { return now.Sub(at) >= missInterval })
+	maps.DeleteFunc(s.terminated, func(_ Topic, at time.Time) bool { return now.Sub(at) >= TerminateKept })
 }

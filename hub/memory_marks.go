@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -53,9 +54,5 @@ func (m *Memory) Note(marks []Mark, done func(error)) {
 func (k *memoryMarks) expire(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for t, mark := range k.marks {
-		if now.After(mark.ends) {
-			delete(k.marks, t)
-		}
-	}
+	maps.DeleteFunc(k.marks, func(_ Token, m memoryMark) bool { return now.After(m.ends) })
 }

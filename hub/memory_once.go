@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
@@ -78,14 +79,6 @@ func (k *memoryOnce) first(app string, p Part) bool {
 func (k *memoryOnce) expire(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for key, b := range k.begun {
-		if now.After(b.ends) {
-			delete(k.begun, key)
-		}
-	}
-	for key, ends := range k.parts {
-		if now.After(ends) {
-			delete(k.parts, key)
-		}
-	}
+	maps.DeleteFunc(k.begun, func(_ onceKey, b begun) bool { return now.After(b.ends) })
+	maps.DeleteFunc(k.parts, func(_ partKey, ends time.Time) bool { return now.After(ends) })
 }

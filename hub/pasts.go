@@ -37,7 +37,7 @@ type pastAsk struct {
 // errForgotten is the error of a pastAsk when some of the events are not there any more.
 var errForgotten = errors.New("events are not kept any more")
 
-// read calls done, on another goroutine, with the events behind a number up to another one,
+// readPast calls done, on another goroutine, with the events behind a number up to another one,
 // all of them, or an error.
 func (h *Hub) readPast(t Topic, age time.Duration, ask pastAsk) {
 	p := &h.resumes.pasts

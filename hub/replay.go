@@ -1,6 +1,10 @@
 package hub
 
-import "channels/protocol"
+import (
+	"slices"
+
+	"channels/protocol"
+)
 
 // A client that comes back to a channel is acknowledged, then told that it is resumed, then
 // given what it has missed, then what is new. Meanwhile its subscription is pending.
@@ -36,7 +40,8 @@ func (w *worker) comesBack(sub *subscription, answer Joined) bool {
 		return false
 	case !held || c.app.History.Of(name) == nil:
 		w.acknowledge(sub, answer, false)
-		w.missed(sub, answer, after)
+		w.place(sub, answer.Seq)
+		w.tellMissed(sub, after)
 		w.goLive(sub, answer)
 		return true
 	}
@@ -46,24 +51,19 @@ func (w *worker) comesBack(sub *subscription, answer Joined) bool {
 	return true
 }
 
-// missed tells a client that it has missed events since a number, or since nobody knows.
-func (w *worker) missed(sub *subscription, answer Joined, since uint64) {
+// tellMissed tells a client that it has missed events since a number, or since nobody knows.
+func (w *worker) tellMissed(sub *subscription, since uint64) {
 	w.send(sub.conn, protocol.MissedFrame(sub.channel.topic.Channel, since/1000))
-	if w.spotOf(sub) == nil {
-		w.place(sub, answer.Seq)
-	}
-	w.spotOf(sub).confirmed = answer.Seq
 	sub.conn.usage.missed.Add(1)
 }
 
-func (w *worker) spotOf(sub *subscription) *spot {
-	spots := sub.conn.resume.spots
-	for i := range spots {
-		if spots[i].sub == sub {
-			return &spots[i]
+// skip notes that a client is given nothing any more of what came up to a number.
+func (r *resumption) skip(sub *subscription, seq uint64) {
+	for i := range r.spots {
+		if r.spots[i].sub == sub {
+			r.spots[i].confirmed = seq
 		}
 	}
-	return nil
 }
 
 // readMissed asks for the events that a subscription is still to be given.
@@ -81,19 +81,19 @@ func (w *worker) replayRead(sub *subscription, events []PastEvent, err error) {
 		return
 	}
 	p := sub.waiting.replay
-	first := !p.begun
 	if err != nil {
-		if first {
-			w.acknowledge(sub, p.answer, false)
-		}
-		w.missed(sub, Joined{Seq: max(p.answer.Seq, p.again)}, p.last)
 		answer := p.answer
 		answer.Seq = max(answer.Seq, p.again)
+		if !p.begun {
+			w.acknowledge(sub, answer, false)
+		}
+		sub.conn.resume.skip(sub, answer.Seq)
+		w.tellMissed(sub, p.last)
 		w.goLive(sub, answer)
 		return
 	}
-	p.events = w.notItsOwn(sub.conn, events)
-	if first {
+	p.events = notItsOwn(sub.conn, events)
+	if !p.begun {
 		p.begun = true
 		w.acknowledge(sub, p.answer, true)
 		w.resumed(sub, p.events)
@@ -102,19 +102,15 @@ func (w *worker) replayRead(sub *subscription, events []PastEvent, err error) {
 }
 
 // notItsOwn leaves out what the client's own earlier connections had excluded themselves
-// from.
-func (w *worker) notItsOwn(c *Conn, events []PastEvent) []PastEvent {
+// from. Others may share the events that it is given.
+func notItsOwn(c *Conn, events []PastEvent) []PastEvent {
 	var own []string
 	for _, n := range c.resume.earlier {
 		own = append(own, n.String())
 	}
 	kept := make([]PastEvent, 0, len(events))
 	for _, e := range events {
-		mine := false
-		for _, id := range own {
-			mine = mine || e.Exclude == id
-		}
-		if !mine {
+		if !slices.Contains(own, e.Exclude) {
 			kept = append(kept, e)
 		}
 	}

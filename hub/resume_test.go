@@ -290,27 +290,29 @@ func TestDeafClient(t *testing.T) {
 
 // TestMissed: nothing is missed in silence.
 func TestMissed(t *testing.T) {
-	since := func(r *rig, room string, n int) string {
-		past, err := r.hub.Past(context.Background(), r.app, room, hub.Span{Most: 10})
+	// confirmsOne has a client confirm one event and then break, and returns what it is told if
+	// it misses what comes after.
+	confirmsOne := func(r *rig) string {
+		c := r.visitRoom(token, "news")
+		r.trigger("news", "a")
+		c.expect("a", probe)
+		c.answer()
+		past, err := r.hub.Past(context.Background(), r.app, "news", hub.Span{Most: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return fmt.Sprintf(`%s"{since_ms:%d}"`, missed, past.Events[n].Seq/1000)
+		c.breaks()
+		return fmt.Sprintf(`%s"{since_ms:%d}"`, missed, past.Events[0].Seq/1000)
 	}
 	const sinceUnknown = missed + `"{since_ms:null}"`
 	t.Run("more than is kept", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			r := newResumingRig(t, func(a *hub.App) { a.History.Events = 3 })
-			c := r.visitRoom(token, "news")
-			r.trigger("news", "a")
-			c.expect("a", probe)
-			c.answer()
-			last := since(r, "news", 0)
-			c.breaks()
+			last := confirmsOne(r)
 			for _, e := range []string{"b", "c", "d", "e"} {
 				r.trigger("news", e)
 			}
-			c = r.visit(token)
+			c := r.visit(token)
 			c.subscribe("news")
 			c.expectText(acknowledged, last)
 			r.trigger("news", "f")
@@ -325,17 +327,12 @@ func TestMissed(t *testing.T) {
 	t.Run("what is erased", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			r := newResumingRig(t, nil)
-			c := r.visitRoom(token, "news")
-			r.trigger("news", "a")
-			c.expect("a", probe)
-			c.answer()
-			last := since(r, "news", 0)
-			c.breaks()
+			last := confirmsOne(r)
 			r.trigger("news", "b")
 			if n, err := r.hub.Erase(t.Context(), r.app, "news", 0); n != 2 || err != nil {
 				t.Fatal(n, err)
 			}
-			c = r.visit(token)
+			c := r.visit(token)
 			c.subscribe("news")
 			c.expectText(acknowledged, last)
 		})

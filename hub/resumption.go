@@ -216,16 +216,14 @@ func (w *worker) confirmed(c *Conn) {
 		return
 	}
 	r.probing = false
-	behind := false
 	for i := range r.spots {
 		s := &r.spots[i]
 		if s.asked > s.confirmed {
 			s.confirmed = s.asked
 			w.changedPlace(c)
 		}
-		behind = behind || s.reached(w) > s.confirmed
 	}
-	switch {
+	switch behind := r.isBehind(w); {
 	case r.leaving != nil && (!behind || r.gone):
 		w.finishLeaving(c)
 	case r.leaving != nil:
@@ -234,6 +232,11 @@ func (w *worker) confirmed(c *Conn) {
 	case behind:
 		w.owe(c)
 	}
+}
+
+// isBehind says whether the client was sent what it has not confirmed.
+func (r *resumption) isBehind(w *worker) bool {
+	return slices.ContainsFunc(r.spots, func(s spot) bool { return s.reached(w) > s.confirmed })
 }
 
 // ponged is confirmed for a client that answers pings of the WebSocket.
@@ -402,11 +405,7 @@ func (w *worker) takesLeave(c *Conn, f protocol.Fault, reason CloseReason) bool 
 	if r == nil || r.stage != claimed || r.gone || !takesTime(reason) || c.socket.Backlog() != Clear {
 		return false
 	}
-	behind := false
-	for i := range r.spots {
-		behind = behind || r.spots[i].reached(w) > r.spots[i].confirmed
-	}
-	if !behind {
+	if !r.isBehind(w) {
 		return false
 	}
 	if !r.probing {
@@ -417,7 +416,8 @@ func (w *worker) takesLeave(c *Conn, f protocol.Fault, reason CloseReason) bool 
 		return true
 	}
 	for i := range r.spots {
-		r.spots[i].sent, r.spots[i].sub = r.spots[i].reached(w), nil
+		s := &r.spots[i]
+		s.sent, s.sub = s.reached(w), nil
 	}
 	r.leaving = &leaving{f, reason, w.hub.now() + lastWord}
 	w.resuming.leaving = append(w.resuming.leaving, c)

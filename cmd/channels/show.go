@@ -13,18 +13,7 @@ import (
 // writeSettings shows the settings in effect, in the form of a file.
 func writeSettings(w io.Writer, s Settings) error {
 	var b strings.Builder
-	section := ""
-	for _, each := range serverSettings() {
-		name, indent := each.name, ""
-		if group, rest, ok := strings.Cut(each.name, "."); ok {
-			if group != section {
-				fmt.Fprintf(&b, "%s:\n", group)
-				section = group
-			}
-			name, indent = rest, "  "
-		}
-		fmt.Fprintf(&b, "%s%s: %s\n", indent, name, shown(each.secret, each.field(&s).String()))
-	}
+	showSettings(&b, "", "", serverSettings(), &s)
 	b.WriteString("apps:\n")
 	for i := range s.Apps {
 		app := &s.Apps[i]
@@ -41,18 +30,24 @@ func writeSettings(w io.Writer, s Settings) error {
 
 // showItem shows an item of a list.
 func showItem[T any](b *strings.Builder, indent string, table []setting[T], of *T) {
-	mark, group := indent+"- ", ""
+	showSettings(b, indent+"- ", indent+"  ", table, of)
+}
+
+// showSettings shows settings, those of a group below its name. The first line and the
+// others have their own beginnings.
+func showSettings[T any](b *strings.Builder, first, others string, table []setting[T], of *T) {
+	begin, group := first, ""
 	for _, each := range table {
 		name := each.name
 		if in, rest, ok := strings.Cut(name, "."); ok {
 			if in != group {
-				fmt.Fprintf(b, "%s%s:\n", mark, in)
-				group, mark = in, indent+"  "
+				fmt.Fprintf(b, "%s%s:\n", begin, in)
+				begin, group = others, in
 			}
 			name = "  " + rest
 		}
-		fmt.Fprintf(b, "%s%s: %s\n", mark, name, shown(each.secret, each.field(of).String()))
-		mark = indent + "  "
+		fmt.Fprintf(b, "%s%s: %s\n", begin, name, shown(each.secret, each.field(of).String()))
+		begin = others
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 type load struct {
 	t        testing.TB
 	channels []string
+	pause    time.Duration // between two numbers of a channel
 	stop     chan struct{}
 	done     sync.WaitGroup
 
@@ -31,10 +32,17 @@ type load struct {
 
 func startLoad(t testing.TB, nodes []*server, channels int) *load {
 	t.Helper()
-	l := &load{t: t, nodes: nodes, stop: make(chan struct{}), acked: map[string][]int{}}
+	var names []string
 	for i := range channels {
-		l.channels = append(l.channels, fmt.Sprintf("load-%d", i))
+		names = append(names, fmt.Sprintf("load-%d", i))
 	}
+	return startLoadOn(t, nodes, names, 4*time.Millisecond)
+}
+
+// startLoadOn is startLoad for channels with names, and a pause between two numbers of each.
+func startLoadOn(t testing.TB, nodes []*server, channels []string, pause time.Duration) *load {
+	t.Helper()
+	l := &load{t: t, nodes: nodes, channels: channels, pause: pause, stop: make(chan struct{}), acked: map[string][]int{}}
 	for i, channel := range l.channels {
 		l.done.Go(func() { l.run(i, channel) })
 	}
@@ -48,7 +56,7 @@ func (l *load) run(i int, channel string) {
 		select {
 		case <-l.stop:
 			return
-		case <-time.After(4 * time.Millisecond):
+		case <-time.After(l.pause):
 		}
 		node := l.node(i + number)
 		if clients[node] == nil {

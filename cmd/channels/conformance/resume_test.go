@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -231,42 +230,6 @@ func (r *resumers) report() {
 	}
 }
 
-// numbers publishes numbers on channels, one after the other on each, over nodes in turn.
-type numbers struct {
-	mu    sync.Mutex
-	nodes []*server
-	acked map[string][]int
-}
-
-func (p *numbers) serve(nodes ...*server) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.nodes = nodes
-}
-
-func (p *numbers) node(i int) *server {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.nodes[i%len(p.nodes)]
-}
-
-// run publishes so many in all, at a steady rate.
-func (p *numbers) run(rooms []string, total int, pause time.Duration) {
-	p.acked = map[string][]int{}
-	web := &http.Client{Timeout: 5 * time.Second}
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for i := range total {
-		<-tick.C
-		room, n := rooms[i%len(rooms)], i/len(rooms)+1
-		client := sdk(p.node(i / len(rooms)))
-		client.HTTPClient = web
-		if client.Trigger(room, "n", n) == nil {
-			p.acked[room] = append(p.acked[room], n)
-		}
-	}
-}
-
 // TestNothingMissed: 10,000 events on 20 channels, while connections break a hundred times,
 // nodes are restarted one after the other, and two of them are killed.
 func TestNothingMissed(t *testing.T) {
@@ -282,17 +245,16 @@ func TestNothingMissed(t *testing.T) {
 	within(t, 30*time.Second, "all have subscribed", clients.ready)
 	clients.begin()
 
-	p := &numbers{nodes: nodes}
-	published := make(chan struct{})
-	go func() { defer close(published); p.run(rooms, 10_000, 5*time.Millisecond) }()
+	const each = 500 // numbers of a channel
+	l := startLoadOn(t, slices.Clone(nodes), rooms, 100*time.Millisecond)
 	replace := func(i int) {
 		nodes[i] = startMortal(t, r, resumeSettings...)
-		p.serve(nodes...)
+		l.use(slices.Clone(nodes))
 		f.serve(nodes...)
 	}
 	others := func(i int) {
 		rest := slices.Delete(slices.Clone(nodes), i, i+1)
-		p.serve(rest...)
+		l.use(rest)
 		f.serve(rest...)
 	}
 	hows := []string{"RST", "FIN", "half-open", "RST", "FIN"}
@@ -316,10 +278,13 @@ func TestNothingMissed(t *testing.T) {
 		}
 		time.Sleep(450 * time.Millisecond)
 	}
-	<-published
+	within(t, time.Minute, "all is published", func() bool {
+		return !slices.ContainsFunc(rooms, func(room string) bool { return l.last(room) < each })
+	})
+	acked := l.end()
 	var err error
 	for range 400 {
-		if err = clients.have(p.acked); err == nil {
+		if err = clients.have(acked); err == nil {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -329,7 +294,7 @@ func TestNothingMissed(t *testing.T) {
 	}
 	clients.report()
 	sent := 0
-	for _, n := range p.acked {
+	for _, n := range acked {
 		sent += len(n)
 	}
 	t.Logf("%d events were taken", sent)
