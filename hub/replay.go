@@ -53,8 +53,18 @@ func (w *worker) comesBack(sub *subscription, answer Joined) bool {
 
 // tellMissed tells a client that it has missed events since a number, or since nobody knows.
 func (w *worker) tellMissed(sub *subscription, since uint64) {
-	w.send(sub.conn, protocol.MissedFrame(sub.channel.topic.Channel, since/1000))
+	frame := protocol.MissedFrame(sub.channel.topic.Channel, since/1000)
+	if sub.decryptsAll() {
+		frame = protocol.BareMissedFrame(sub.channel.topic.Channel)
+	}
+	w.send(sub.conn, frame)
 	sub.conn.usage.missed.Add(1)
+}
+
+// decryptsAll says that the client may take whatever comes on the channel for encrypted:
+// pusher-js does not, others do.
+func (sub *subscription) decryptsAll() bool {
+	return !sub.conn.resume.answers && sub.channel.kind.IsEncrypted()
 }
 
 // skip notes that a client is given nothing any more of what came up to a number.
@@ -126,7 +136,11 @@ func (w *worker) resumed(sub *subscription, events []PastEvent) {
 			seen++
 		}
 	}
-	w.send(sub.conn, protocol.ResumedFrame(sub.channel.topic.Channel, len(events), seen))
+	frame := protocol.ResumedFrame(sub.channel.topic.Channel, len(events), seen)
+	if sub.decryptsAll() {
+		frame = protocol.BareResumedFrame(sub.channel.topic.Channel)
+	}
+	w.send(sub.conn, frame)
 	sub.conn.usage.resumed.Add(1)
 	sub.conn.usage.replayed.Add(uint64(len(events)))
 }

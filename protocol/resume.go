@@ -60,3 +60,12 @@ func MissedFrame(channel string, sinceMS uint64) []byte {
 	}
 	return encodeText("pusher:missed", channel, data)
 }
+
+// BareResumedFrame is ResumedFrame without its data. The Java client decrypts whatever
+// comes on an encrypted channel, but for empty data, and fails on data that is in clear.
+func BareResumedFrame(channel string) []byte { return encodeText("pusher:resumed", channel, noData) }
+
+// BareMissedFrame is MissedFrame without its data, for the same clients.
+func BareMissedFrame(channel string) []byte { return encodeText("pusher:missed", channel, noData) }
+
+var noData = []byte("{}")

@@ -41,6 +41,8 @@ func TestResumeFrames(t *testing.T) {
 		`{"event":"pusher:resumed","channel":"news","data":"{\"replayed\":3,\"possibly_seen\":1}"}`:       ResumedFrame("news", 3, 1),
 		`{"event":"pusher:missed","channel":"private-encrypted-x","data":"{\"since_ms\":1764180000123}"}`: MissedFrame("private-encrypted-x", 1764180000123),
 		`{"event":"pusher:missed","channel":"news","data":"{\"since_ms\":null}"}`:                         MissedFrame("news", 0),
+		`{"event":"pusher:resumed","channel":"private-encrypted-x","data":"{}"}`:                          BareResumedFrame("private-encrypted-x"),
+		`{"event":"pusher:missed","channel":"private-encrypted-x","data":"{}"}`:                           BareMissedFrame("private-encrypted-x"),
 	} {
 		if got := string(PayloadOf(frame)); got != want {
 			t.Errorf("got %s, want %s", got, want)

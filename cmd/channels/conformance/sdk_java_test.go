@@ -78,6 +78,12 @@ func application(t testing.TB, s *server, user, forge string) string {
 // startJava starts the Java client as a user, and waits until it is connected.
 func startJava(t testing.TB, s *server, user, forge string) *javaClient {
 	t.Helper()
+	return startJavaWith(t, s, appKey, user, forge)
+}
+
+// startJavaWith gives it a key of its own.
+func startJavaWith(t testing.TB, s *server, key, user, forge string) *javaClient {
+	t.Helper()
 	if _, err := exec.LookPath("javac"); err != nil {
 		t.Fatal("there is no JDK: install default-jdk-headless")
 	}
@@ -91,7 +97,7 @@ func startJava(t testing.TB, s *server, user, forge string) *javaClient {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp", jars+"/*",
-		"java/Driver.java", host, port, appKey, application(t, s, user, forge), "my-event,client-wave")
+		"java/Driver.java", host, port, key, application(t, s, user, forge), "my-event,client-wave,pusher:missed,pusher:resumed")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -102,28 +102,65 @@ for (const transport of ['ws', 'xhr_streaming', 'xhr_polling']) {
   });
 }
 
-test('a page that stands still, and goes on', async (t) => {
+// renderersOf gives the ids of the processes that run the browser's pages.
+async function renderersOf(page) {
+  const devtools = await page.context().browser().newBrowserCDPSession();
+  const { processInfo } = await devtools.send('SystemInfo.getProcessInfo');
+  await devtools.detach();
+  return processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+}
+
+test('a page that stands still for a while, and for too long', async (t) => {
   const node = await startServer(t, { env });
   const page = await open(t);
   await connect(page, { port: node.port, key: `${settings.key}~${crypto.randomUUID()}` });
   await join(page, 'still');
   assert.equal((await next(page, 'still')).event, 'pusher:missed'); // the server is new
   const state = { last: 0, replays: 0, seen: 0, resumed: 0 };
-  const devtools = await page.context().newCDPSession(page);
   const api = rest({ port: node.port });
   let sent = 0;
   const send = async () => api.trigger('still', 'n', { n: ++sent });
 
   await send();
   await readUntil(page, 'still', state, sent);
-  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
-  for (let i = 0; i < 5; i++) {
+  const renderers = await renderersOf(page);
+  for (const seconds of [5, 45]) { // after thirty, the server ends the connection
+    for (const id of renderers) process.kill(id, 'SIGSTOP');
+    try {
+      for (let i = 0; i < seconds; i++) {
+        await send();
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    } finally {
+      for (const id of renderers) process.kill(id, 'SIGCONT');
+    }
     await send();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await readUntil(page, 'still', state, sent);
+    assert.equal(state.resumed, seconds > 30 ? 1 : 0);
   }
-  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
-  await send();
-  await readUntil(page, 'still', state, sent);
+});
+
+test('a page whose process ends, and one that takes its place', async (t) => {
+  const node = await startServer(t, { env });
+  const api = rest({ port: node.port });
+  const key = `${settings.key}~${crypto.randomUUID()}`; // kept, as in sessionStorage
+  const page = await open(t);
+  await connect(page, { port: node.port, key });
+  await join(page, 'kept');
+  assert.equal((await next(page, 'kept')).event, 'pusher:missed'); // the server is new
+  const state = { last: 0, replays: 0, seen: 0, resumed: 0 };
+  await api.trigger('kept', 'n', { n: 1 });
+  await readUntil(page, 'kept', state, 1);
+  const devtools = await page.context().newCDPSession(page);
+  const crashed = page.waitForEvent('crash');
+  devtools.send('Page.crash').catch(() => {}); // no answer comes
+  await crashed;
+  for (let n = 2; n <= 6; n++) await api.trigger('kept', 'n', { n });
+  const heir = await open(t);
+  await connect(heir, { port: node.port, key });
+  await join(heir, 'kept');
+  await readUntil(heir, 'kept', state, 6);
+  assert.equal(state.resumed, 1);
 });
 
 test('a page that is left, and come back to', async (t) => {
