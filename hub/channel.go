@@ -11,7 +11,6 @@ type channel struct {
 	topic  Topic
 	kind   protocol.Kind
 	status bool // a user's status channel, which no client sees
-	hooks  Hooks
 	hub    *Hub
 	usage  *usage
 
@@ -52,7 +51,7 @@ func (ch *channel) Receive(m Message) {
 		channel: ch, seq: m.Seq, frame: m.Frame, exclude: m.Exclude, tells: m.Signal.announces(),
 		at: ch.hub.now(), cost: itemBytes + len(m.Frame),
 	}
-	if ch.deflating.Load() > 0 && ch.usage.app.compresses(len(m.Frame)) {
+	if ch.deflating.Load() > 0 && ch.usage.app().compresses(len(m.Frame)) {
 		it.twin = new(twin)
 		it.cost += len(m.Frame)
 	}

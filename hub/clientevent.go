@@ -25,7 +25,7 @@ func (c *Conn) mayPublish(cmd protocol.Command) error {
 	name := string(cmd.Channel)
 	kind := protocol.KindOf(name)
 	switch {
-	case !c.app.ClientEvents:
+	case !c.app().ClientEvents:
 		return protocol.ClientEventsDisabled()
 	case utf8.RuneCount(cmd.Event) > maxEventName:
 		return protocol.ClientEventNameTooLong(maxEventName)
@@ -33,8 +33,8 @@ func (c *Conn) mayPublish(cmd protocol.Command) error {
 		return protocol.ClientEventOnEncrypted(name)
 	case !kind.AllowsClientEvents():
 		return protocol.ClientEventOnPublic(name)
-	case protocol.DataLen(cmd.Data) > c.app.MaxEventBytes:
-		return protocol.ClientEventTooLarge(c.app.MaxEventBytes)
+	case protocol.DataLen(cmd.Data) > c.app().MaxEventBytes:
+		return protocol.ClientEventTooLarge(c.app().MaxEventBytes)
 	case !c.asked.has(c.hub.hash(cmd.Channel)):
 		return protocol.ClientEventNotSubscribed(name)
 	case !c.allowClientEvent():
@@ -77,9 +77,9 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 	}
 	w.hub.bus.Publish(Message{
 		Topic:   sub.channel.topic,
-		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app.ClientEventData, cmd.data), userID),
+		Frame:   protocol.EventFrame(cmd.event, cmd.name, clientEventData(c.app().ClientEventData, cmd.data), userID),
 		Exclude: c.id,
-		Keep:    c.app.History.Of(cmd.name),
+		Keep:    c.app().History.Of(cmd.name),
 		Occurs:  sub.occurrence(cmd, userID),
 	}, func(err error) {
 		if err != nil {
@@ -90,7 +90,7 @@ func (w *worker) clientEvent(cmd *clientEvent) {
 
 // occurrence is what webhooks tell of a client event; nil = nothing.
 func (sub *subscription) occurrence(cmd *clientEvent, userID string) *Occurrence {
-	if !sub.channel.hooks.Has(HookClientEvent) {
+	if !sub.channel.hooks().Has(HookClientEvent) {
 		return nil
 	}
 	return &Occurrence{

@@ -221,6 +221,11 @@ type (
 		fault protocol.Fault
 		keep  int
 	}
+	// turnAway closes the connections of an app that is disabled or removed.
+	turnAway struct {
+		ofHub
+		usage *usage
+	}
 	// spreadNews tells clients of their watched users.
 	spreadNews struct{ ofHub }
 	// noted is the State's answer about marks.
@@ -235,6 +240,8 @@ func (c *noted) do(w *worker) { w.noted(c.conns, c.err) }
 func (c *noted) cost() int    { return sizeOf(c) }
 
 func (c *shed) do(w *worker)       { w.shed(c.fault, c.keep) }
+func (c *turnAway) do(w *worker)   { w.turnAway(c.usage) }
 func (c *spreadNews) do(w *worker) { w.spreadNews() }
 func (c *shed) cost() int          { return sizeOf(c) }
+func (c *turnAway) cost() int      { return sizeOf(c) }
 func (c *spreadNews) cost() int    { return sizeOf(c) }

@@ -27,7 +27,7 @@ type Conn struct {
 	// Static after construction.
 	since  time.Duration // of the connection, since the hub's start
 	id     string        // the socket id
-	app    *App
+	awaits bool          // it counts for the app when it is authorized, which it must be in time
 	hub    *Hub
 	worker *worker
 

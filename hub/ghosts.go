@@ -24,7 +24,7 @@ func (r *registry) keepGhost(s *registryShard, ch *channel, user string) {
 		s.ghosts = make(map[ghost]*wake)
 	}
 	w := new(wake)
-	w.timer = time.AfterFunc(ch.usage.app.PresenceGrace, func() { r.dropGhost(s, g, w, ch.hooks) })
+	w.timer = time.AfterFunc(ch.usage.app().PresenceGrace, func() { r.dropGhost(s, g, w, ch.hooks()) })
 	s.ghosts[g] = w
 }
 

@@ -3,9 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
-	"maps"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,9 +38,8 @@ type Options struct {
 type Hub struct {
 	bus      Bus
 	state    State
-	byKey    map[string]*App
-	byID     map[string]*App
-	usage    map[*App]*usage
+	setting  sync.Mutex // one SetApps at a time
+	apps     atomic.Pointer[apps]
 	own      usage // what the hub itself holds
 	ledger   *ledger
 	busWaits atomic.Int32 // callers of WaitForRoom that wait
@@ -55,7 +52,9 @@ type Hub struct {
 	delivered func(time.Duration)
 	refused   func(RefusedAsk)
 
-	began   time.Time     // see now
+	began      time.Time    // see now
+	sweepEvery atomic.Int64 // see sweepInterval; in ns
+
 	next    atomic.Uint32 // spreads connections over workers
 	open    atomic.Int64  // connections
 	closes  closes
@@ -70,37 +69,26 @@ func New(o Options) *Hub {
 	h := &Hub{
 		bus:      o.Bus,
 		state:    o.State,
-		byKey:    make(map[string]*App),
-		byID:     make(map[string]*App),
-		usage:    make(map[*App]*usage),
 		maxHeld:  orDefault(o.MaxHeldBytes, 1<<20),
 		capacity: o.MaxConnections,
 		running:  running,
 		stop:     stop,
 		began:    time.Now(),
 	}
-	for i := range o.Apps {
-		app := &o.Apps[i]
-		h.byKey[app.Key], h.byID[app.ID] = app, app
-	}
 	h.registry, h.resumes = newRegistry(h), newResumes()
 	h.delivered, h.refused = o.Delivered, o.Refused
 	count := min(orDefault(o.Workers, runtime.GOMAXPROCS(0)), maxWorkers)
-	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), len(h.byID), count, h.now)
+	h.ledger = newLedger(orDefault(o.MailboxBytes, 64<<20), count, h.now)
 	for i := range count {
 		h.workers = append(h.workers, &worker{
 			index: i, hub: h, registry: h.registry, mailbox: newMailbox(),
 		})
 	}
-	for _, app := range h.byID {
-		u := &usage{app: app, sent: make([]sent, count), quota: &quota{app: app, state: o.State}}
-		h.usage[app] = u
-		h.ledger.accounts = append(h.ledger.accounts, u)
-	}
+	h.apps.Store(new(apps))
+	h.SetApps(o.Apps)
 	for _, w := range h.workers {
-		h.done.Go(func() { w.loop(running.Done(), sweepInterval(o.Apps)) })
+		h.done.Go(func() { w.loop(running.Done()) })
 	}
-	h.followNodes()
 	return h
 }
 
@@ -124,15 +112,6 @@ func (h *Hub) Close() {
 	}
 }
 
-// Apps returns the apps, in no order.
-func (h *Hub) Apps() []*App { return slices.Collect(maps.Values(h.byID)) }
-
-// AppByKey returns the app with a public key, nil when there is none.
-func (h *Hub) AppByKey(key string) *App { return h.byKey[key] }
-
-// AppByID returns the app with an id, nil when there is none.
-func (h *Hub) AppByID(id string) *App { return h.byID[id] }
-
 // Connect is ConnectAs for a client of which nothing is known.
 func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 	return h.ConnectAs(app, socket, Visitor{})
@@ -141,17 +120,22 @@ func (h *Hub) Connect(app *App, socket Socket) (*Conn, error) {
 // ConnectAs takes a new client in, and greets it. It waits for the State where the
 // app has a quota. An error is a Refusal.
 func (h *Hub) ConnectAs(app *App, socket Socket, v Visitor) (*Conn, error) {
-	if err := h.reserve(app); err != nil {
+	u := h.usageOf(app)
+	err := error(Refusal{protocol.UnknownAppKey(app.Key), AppRemoved})
+	if u != nil {
+		err = h.reserve(u, app.AuthorizedConnections)
+	}
+	if err != nil {
 		h.tellRefused(AskedConnect, app, "", socket, asFault(err))
 		return nil, err
 	}
 	c := &Conn{
 		id:     newSocketID(),
-		app:    app,
 		hub:    h,
 		worker: h.workers[int(h.next.Add(1))%len(h.workers)],
 		socket: socket,
-		usage:  h.usage[app],
+		usage:  u,
+		awaits: app.AuthorizedConnections,
 
 		since:    h.now(),
 		deflates: socket.Deflates(),
@@ -163,20 +147,20 @@ func (h *Hub) ConnectAs(app *App, socket Socket, v Visitor) (*Conn, error) {
 	return c, nil
 }
 
-// reserve counts a connection in, unless that is one too many.
-func (h *Hub) reserve(app *App) error {
+// reserve counts a connection in, unless that is one too many. later: the app counts it when
+// it is authorized.
+func (h *Hub) reserve(u *usage, later bool) error {
 	if n := h.open.Add(1); h.capacity > 0 && n > int64(h.capacity) {
 		h.open.Add(-1)
 		return Refusal{protocol.OverCapacity(), Capacity}
 	}
-	if app.AuthorizedConnections {
-		return nil // counted when it is authorized
+	if later {
+		return nil
 	}
-	quota := h.usage[app].quota
 	answer := make(chan error, 1)
-	quota.take(func(err error) { answer <- err })
+	u.quota.take(func(err error) { answer <- err })
 	if err := <-answer; err != nil {
-		quota.put()
+		u.quota.put()
 		h.open.Add(-1)
 		return err
 	}
@@ -186,7 +170,7 @@ func (h *Hub) reserve(app *App) error {
 func (h *Hub) released(c *Conn) {
 	h.open.Add(-1)
 	c.usage.closed.Add(1)
-	if c.authorized || !c.app.AuthorizedConnections {
+	if c.authorized || !c.awaits {
 		c.usage.quota.put()
 	}
 }

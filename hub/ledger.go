@@ -13,10 +13,9 @@ import (
 // refuses another's publishes; see lateAfter for the other bound.
 type ledger struct {
 	bound     int64 // bytes of the node
-	share     int64 // bytes of each app that are never refused
 	perWorker int64 // bytes of a mailbox up to which clients are read in any case
 
-	accounts   []*usage // of all apps; static
+	accounts   atomic.Pointer[accounts]
 	total      atomic.Int64
 	publishers waiters // for room
 
@@ -35,13 +34,23 @@ const (
 	lateBytes = 64 << 10
 )
 
-// newLedger divides the bound, in bytes.
-func newLedger(bound, apps, workers int, now func() time.Duration) *ledger {
+// accounts are those of all apps. They do not change.
+type accounts struct {
+	of    []*usage
+	share int64 // bytes of each app that are never refused
+}
+
+// share divides the bound among the apps that there are.
+func (l *ledger) share(of []*usage) {
+	l.accounts.Store(&accounts{of, max(l.bound/int64(max(len(of), 1)), 1)})
+}
+
+// newLedger divides the bound, in bytes, among workers.
+func newLedger(bound, workers int, now func() time.Duration) *ledger {
 	return &ledger{
 		now:       now,
 		oldest:    make([]atomic.Int64, workers),
 		bound:     int64(bound),
-		share:     max(int64(bound/max(apps, 1)), 1),
 		perWorker: max(int64(bound/workers), 1),
 	}
 }
@@ -54,7 +63,7 @@ func (l *ledger) charge(u *usage, n int) {
 // release gives back what was charged, and lets publishers in that wait for it.
 func (l *ledger) release(u *usage, n int) {
 	total, held := l.total.Add(int64(-n)), u.held.Add(int64(-n))
-	if (low(total, l.bound) || low(held, l.share)) && l.admits(u) {
+	if (low(total, l.bound) || low(held, l.accounts.Load().share)) && l.admits(u) {
 		l.publishers.wake()
 	}
 }
@@ -82,14 +91,14 @@ func low(held, bound int64) bool { return held <= bound-bound/4 }
 // admits says whether the app may add something.
 func (l *ledger) admits(u *usage) bool {
 	held := u.held.Load()
-	return (l.hasRoom() || held < l.share) && (held < lateBytes || !l.late() || !l.isHeavy(held))
+	return (l.hasRoom() || held < l.accounts.Load().share) && (held < lateBytes || !l.late() || !l.isHeavy(held))
 }
 
 // isHeavy says whether an app that holds so much is one of those whose events the
 // others wait behind: it holds half as much as the one with the most.
 func (l *ledger) isHeavy(held int64) bool {
 	most := int64(0)
-	for _, u := range l.accounts {
+	for _, u := range l.accounts.Load().of {
 		most = max(most, u.held.Load())
 	}
 	return 2*held >= most

@@ -40,6 +40,16 @@ func sweepInterval(apps []App) time.Duration {
 	return max(shortest/8, 100*time.Millisecond)
 }
 
+// sweepAnd sweeps, and has the ticker obey another interval than it had, which it returns.
+func (w *worker) sweepAnd(ticker *time.Ticker, every int64) int64 {
+	w.sweep()
+	now := w.hub.sweepEvery.Load()
+	if now != every {
+		ticker.Reset(time.Duration(now))
+	}
+	return now
+}
+
 func (w *worker) sweep() {
 	now := w.hub.now()
 	for i := len(w.conns) - 1; i >= 0; i-- { // close moves the last one here
@@ -51,7 +61,7 @@ func (w *worker) sweep() {
 }
 
 func (w *worker) probe(c *Conn, now time.Duration) {
-	if c.app.AuthorizedConnections && !c.authorized && now-c.since >= c.app.AuthorizedTimeout {
+	if c.awaits && !c.authorized && now-c.since >= c.app().AuthorizedTimeout {
 		w.close(c, protocol.ConnectionUnauthorized(), Unauthorized)
 		return
 	}

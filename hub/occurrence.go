@@ -107,3 +107,6 @@ type HookChange struct {
 	GiveUp []Parcel            // those that were given up, with the reason
 	Recent [][]byte            // tries, for the operator
 }
+
+// hooks are those of the channel, as the app has them now.
+func (ch *channel) hooks() Hooks { return ch.usage.app().hooks(ch.topic.Channel) }

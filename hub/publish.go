@@ -98,8 +98,8 @@ func (h *Hub) works(app *App, events []Event) error {
 // admit refuses a publish before it is sent anywhere, when the app has had no room
 // for publishPatience.
 func (h *Hub) admit(ctx context.Context, app *App) error {
-	u := h.usage[app]
-	if h.ledger.admits(u) {
+	u := h.usageOf(app)
+	if u == nil || h.ledger.admits(u) { // nil: it was removed meanwhile
 		return nil
 	}
 	patience, cancel := context.WithTimeout(ctx, publishPatience)

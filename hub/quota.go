@@ -2,15 +2,16 @@ package hub
 
 import (
 	"errors"
+	"math"
 	"sync"
 
 	"channels/protocol"
 )
 
-// quota counts the connections of an app that has a limit, and has the State
+// quota counts the connections of an app and, where it has a limit, has the State
 // count them over all nodes.
 type quota struct {
-	app   *App
+	usage *usage
 	state State
 
 	mu    sync.Mutex // gives takes and returns their order
@@ -34,14 +35,15 @@ func (r Refusal) Unwrap() error { return r.Fault }
 // and the error is a Refusal. Either way it is in the count until put. done may be
 // called before take returns.
 func (q *quota) take(done func(error)) {
-	if q.app.MaxConnections == 0 {
-		done(nil)
-		return
-	}
+	app := q.usage.app()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count++
-	q.state.Reserve(q.app.ID, q.count, q.app.MaxConnections, func(err error) {
+	if app.MaxConnections == 0 {
+		done(nil)
+		return
+	}
+	q.state.Reserve(app.ID, q.count, app.MaxConnections, func(err error) {
 		switch {
 		case err == nil:
 			done(nil)
@@ -55,11 +57,24 @@ func (q *quota) take(done func(error)) {
 
 // put takes one connection out of the count, whether take admitted it or not.
 func (q *quota) put() {
-	if q.app.MaxConnections == 0 {
-		return
-	}
+	app := q.usage.app()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count--
-	q.state.Release(q.app.ID, q.count, ignoreError)
+	if app.MaxConnections > 0 {
+		q.state.Release(app.ID, q.count, ignoreError)
+	}
+}
+
+// changed is told that the limit is another one. Connections that are there stay, also
+// where they are more than it.
+func (q *quota) changed(before, limit int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case before == 0 && limit > 0 && q.count > 0:
+		q.state.Reserve(q.usage.app().ID, q.count, math.MaxInt32, ignoreError)
+	case before > 0 && limit == 0:
+		q.state.Release(q.usage.app().ID, 0, ignoreError)
+	}
 }

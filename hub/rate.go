@@ -35,11 +35,11 @@ const (
 // takeCommand counts a command. A client that sends too many is read as fast as
 // it may send, and loses nothing: SDKs do not repeat a subscribe that was refused.
 func (c *Conn) takeCommand() (wait <-chan struct{}) {
-	perSecond := c.app.CommandsPerSecond
+	perSecond := c.app().CommandsPerSecond
 	if perSecond <= 0 {
 		return nil
 	}
-	burst := max(perSecond, c.app.MaxChannelsPerConnection+commandBurst)
+	burst := max(perSecond, c.app().MaxChannelsPerConnection+commandBurst)
 	over := c.commands.take(c.hub.now(), perSecond, burst)
 	if over == 0 {
 		return nil
@@ -51,7 +51,7 @@ func (c *Conn) takeCommand() (wait <-chan struct{}) {
 
 // allowClientEvent counts a client event.
 func (c *Conn) allowClientEvent() bool {
-	perSecond := c.app.ClientEventsPerSecond
+	perSecond := c.app().ClientEventsPerSecond
 	if perSecond <= 0 {
 		return true
 	}

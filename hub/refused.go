@@ -45,12 +45,12 @@ func (h *Hub) tellRefused(asked Asked, app *App, id string, socket Socket, f pro
 // refuse answers a client with an error, in its place among the other answers.
 func (c *Conn) refuse(asked Asked, err error) {
 	f := asFault(err)
-	c.hub.tellRefused(asked, c.app, c.id, c.socket, f)
+	c.hub.tellRefused(asked, c.app(), c.id, c.socket, f)
 	c.worker.post(&reply{ofConn{c}, protocol.ErrorFrame(f)})
 }
 
 // refuse is Conn.refuse for the worker.
 func (w *worker) refuse(c *Conn, asked Asked, f protocol.Fault) {
-	w.hub.tellRefused(asked, c.app, c.id, c.socket, f)
+	w.hub.tellRefused(asked, c.app(), c.id, c.socket, f)
 	w.send(c, protocol.ErrorFrame(f))
 }

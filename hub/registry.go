@@ -72,7 +72,6 @@ func (r *registry) newChannel(t Topic, u *usage) *channel {
 		topic:  t,
 		kind:   protocol.KindOf(t.Channel),
 		status: isStatus(t.Channel),
-		hooks:  u.app.hooks(t.Channel),
 		hub:    r.hub,
 		usage:  u,
 		local:  make([]*subscribers, len(r.hub.workers)),
@@ -154,11 +153,11 @@ func (r *registry) join(w *worker, sub *subscription) {
 		Subscribers: ch.count - len(ch.waiting),
 		Member:      sub.member,
 		Counted:     ch.counted(),
-		Hooks:       ch.hooks,
+		Hooks:       ch.hooks(),
 		Placed:      sub.resumes(),
 	}
 	if ch.kind.IsPresence() {
-		j.MaxMembers = ch.usage.app.MaxPresenceMembers
+		j.MaxMembers = ch.usage.app().MaxPresenceMembers
 	}
 	if ch.status && sub.member != nil {
 		j.Opened = sub.conn.openedAt()
@@ -170,7 +169,7 @@ func (r *registry) join(w *worker, sub *subscription) {
 
 // counted says whether the channel's subscribers are told how many they are.
 func (ch *channel) counted() bool {
-	return ch.usage.app.SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
+	return ch.usage.app().SubscriptionCountEvents && !ch.kind.IsPresence() && !ch.status
 }
 
 // unsubscribe detaches sub, because its connection has ended, or not. Its worker calls
@@ -180,7 +179,7 @@ func (r *registry) unsubscribe(w *worker, sub *subscription, broken bool) {
 	s := r.shard(ch.topic)
 	s.mu.Lock()
 	gone := ch.detach(w, sub)
-	if gone != "" && broken && sub.joined && ch.kind.IsPresence() && ch.usage.app.PresenceGrace > 0 {
+	if gone != "" && broken && sub.joined && ch.kind.IsPresence() && ch.usage.app().PresenceGrace > 0 {
 		r.keepGhost(s, ch, gone)
 		gone = ""
 	}
@@ -190,7 +189,7 @@ func (r *registry) unsubscribe(w *worker, sub *subscription, broken bool) {
 			Subscribers: ch.count - len(ch.waiting),
 			Gone:        gone,
 			Counted:     ch.counted(),
-			Hooks:       ch.hooks,
+			Hooks:       ch.hooks(),
 			Broken:      broken,
 		}, ignoreError)
 	}

@@ -38,7 +38,7 @@ func (w *worker) comesBack(sub *subscription, answer Joined) bool {
 	case !held && !r.blind:
 		w.place(sub, answer.Seq)
 		return false
-	case !held || c.app.History.Of(name) == nil:
+	case !held || c.app().History.Of(name) == nil:
 		w.acknowledge(sub, answer, false)
 		w.place(sub, answer.Seq)
 		w.tellMissed(sub, after)
@@ -82,7 +82,7 @@ func (w *worker) readMissed(sub *subscription) {
 	ask := pastAsk{after: p.last, upTo: p.upTo, done: func(events []PastEvent, err error) {
 		w.post(&replayed{ofConn{sub.conn}, sub, events, err})
 	}}
-	w.hub.readPast(sub.channel.topic, sub.conn.app.History.Age, ask)
+	w.hub.readPast(sub.channel.topic, sub.conn.app().History.Age, ask)
 }
 
 // replayRead is told what a history has.

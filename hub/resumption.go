@@ -125,9 +125,9 @@ func (h *Hub) newResumption(app *App, v Visitor) *resumption {
 // activity is the silence after which the client is looked after.
 func (c *Conn) activity() time.Duration {
 	if c.resume != nil {
-		return min(c.app.ActivityTimeout, ResumeActivity)
+		return min(c.app().ActivityTimeout, ResumeActivity)
 	}
-	return c.app.ActivityTimeout
+	return c.app().ActivityTimeout
 }
 
 // touch notes that subscribers with tokens have been sent an event.
@@ -361,7 +361,7 @@ func (w *worker) note(now time.Duration) {
 		}
 		p := w.progress(c)
 		p.until = 0
-		marks = append(marks, Mark{Token: r.token, Owner: r.owner, Text: p.encode(), Life: c.app.Resume})
+		marks = append(marks, Mark{Token: r.token, Owner: r.owner, Text: p.encode(), Life: c.app().Resume})
 	}
 	if len(marks) == 0 {
 		return
@@ -393,7 +393,7 @@ func (w *worker) keepEnd(c *Conn) {
 	text := w.endedProgress(c)
 	r.ended = text
 	w.hub.resumes.end(c, text, w.hub.now())
-	w.resuming.ends = append(w.resuming.ends, Mark{Token: r.token, Owner: r.owner, Text: text, Life: c.app.Resume})
+	w.resuming.ends = append(w.resuming.ends, Mark{Token: r.token, Owner: r.owner, Text: text, Life: c.app().Resume})
 	w.resuming.arm()
 }
 

@@ -25,6 +25,8 @@ const (
 	Refused      CloseReason = "refused"       // at the handshake
 	Stale        CloseReason = "stale"         // signed in after having been open for too long
 	Unread       CloseReason = "unread"        // took nothing of what was queued for the liveness limit
+	AppDisabled  CloseReason = "app_disabled"  // the app was disabled
+	AppRemoved   CloseReason = "app_removed"   // the app was removed
 )
 
 // Reasons of the transport; see Conn.Gone.
@@ -82,8 +84,9 @@ func (h *Hub) CountClose(f protocol.Fault, reason CloseReason) { h.closes.add(En
 
 // usage counts what an app uses of this node.
 type usage struct {
-	app   *App
-	quota *quota
+	settings atomic.Pointer[App]
+	removed  atomic.Bool // the hub does not have the app any more
+	quota    *quota
 
 	held          atomic.Int64 // bytes until they are delivered; see ledger
 	channels      atomic.Int64 // with subscribers here
@@ -137,7 +140,7 @@ type Stats struct {
 // Stats reads the counters.
 func (h *Hub) Stats() Stats {
 	s := Stats{Closes: h.closes.snapshot(), MailboxBytes: int(h.ledger.total.Load())}
-	for _, u := range h.usage {
+	for _, u := range h.apps.Load().byID {
 		s.Apps = append(s.Apps, u.stats())
 	}
 	return s
@@ -145,7 +148,7 @@ func (h *Hub) Stats() Stats {
 
 func (u *usage) stats() AppStats {
 	s := AppStats{
-		App:              u.app,
+		App:              u.app(),
 		Closed:           u.closed.Load(),
 		MessagesReceived: u.messagesReceived.Load(),
 		BytesReceived:    u.bytesReceived.Load(),

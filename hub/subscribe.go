@@ -16,7 +16,7 @@ func (c *Conn) receiveSubscribe(cmd protocol.Command) {
 		return
 	}
 	if protocol.KindOf(name).AllowsClientEvents() {
-		c.asked.add(c.hub.hash(cmd.Channel), c.app.MaxChannelsPerConnection)
+		c.asked.add(c.hub.hash(cmd.Channel), c.app().MaxChannelsPerConnection)
 	}
 	c.worker.post(&subscribe{ofConn{c}, name, member})
 }
@@ -46,8 +46,8 @@ func (c *Conn) maySubscribe(name string, cmd protocol.Command) (*protocol.Member
 		return nil, protocol.ChannelDataRequired(name)
 	}
 	channelData := string(cmd.ChannelData)
-	err := c.app.CheckSecrets(func(secret string) error {
-		return protocol.CheckChannelAuth(c.app.Key, secret, string(cmd.Auth), c.id, name, channelData)
+	err := c.app().CheckSecrets(func(secret string) error {
+		return protocol.CheckChannelAuth(c.app().Key, secret, string(cmd.Auth), c.id, name, channelData)
 	})
 	if err != nil || !kind.IsPresence() {
 		return nil, err
@@ -61,14 +61,14 @@ func (c *Conn) maySubscribe(name string, cmd protocol.Command) (*protocol.Member
 // memberFromUser makes the signed-in user the member.
 func (c *Conn) memberFromUser(name string) (*protocol.Member, error) {
 	if c.identity.tooLarge {
-		return nil, protocol.ChannelDataTooLarge(name, c.app.MaxPresenceMemberBytes)
+		return nil, protocol.ChannelDataTooLarge(name, c.app().MaxPresenceMemberBytes)
 	}
 	return &protocol.Member{ID: c.identity.id, Info: c.identity.info}, nil
 }
 
 func (c *Conn) memberFromData(name string, channelData []byte) (*protocol.Member, error) {
-	if len(channelData) > c.app.MaxPresenceMemberBytes {
-		return nil, protocol.ChannelDataTooLarge(name, c.app.MaxPresenceMemberBytes)
+	if len(channelData) > c.app().MaxPresenceMemberBytes {
+		return nil, protocol.ChannelDataTooLarge(name, c.app().MaxPresenceMemberBytes)
 	}
 	member, err := protocol.ParseChannelData(channelData)
 	if err != nil {
@@ -100,12 +100,12 @@ func (w *worker) subscribe(cmd *subscribe) {
 		}
 		return
 	}
-	if limit := c.app.MaxChannelsPerConnection; limit > 0 && c.subs.len() >= limit {
+	if limit := c.app().MaxChannelsPerConnection; limit > 0 && c.subs.len() >= limit {
 		w.refuseSubscribe(c, name, protocol.TooManySubscriptions(limit))
 		return
 	}
 	sub := &subscription{conn: c, member: cmd.member}
-	w.registry.subscribe(w, sub, Topic{App: c.app.ID, Channel: name}, c.usage)
+	w.registry.subscribe(w, sub, Topic{App: c.app().ID, Channel: name}, c.usage)
 	c.subs.add(sub)
 }
 
@@ -228,7 +228,7 @@ func (w *worker) joinFailed(sub *subscription, err error) {
 	}
 	commands := w.stopWaiting(sub)
 	w.leave(sub)
-	w.refuseSubscribe(c, name, protocol.PresenceFull(name, c.app.MaxPresenceMembers))
+	w.refuseSubscribe(c, name, protocol.PresenceFull(name, c.app().MaxPresenceMembers))
 	w.carryOut(commands)
 }
 

@@ -33,6 +33,8 @@ type resumes struct {
 	node  NodeID
 	conns atomic.Uint64
 
+	follows map[string]bool // ids of apps of which other nodes' letters come; SetApps's
+
 	mu      sync.Mutex
 	holders map[Token]holder
 	asks    map[uint64]func(text []byte) // of other nodes, by number
@@ -50,7 +52,7 @@ type holder struct {
 }
 
 func newResumes() *resumes {
-	r := &resumes{holders: make(map[Token]holder), asks: make(map[uint64]func([]byte))}
+	r := &resumes{follows: make(map[string]bool), holders: make(map[Token]holder), asks: make(map[uint64]func([]byte))}
 	_, _ = rand.Read(r.node[:]) // never fails
 	return r
 }
@@ -64,21 +66,20 @@ func (n NodeID) topic(app string) Topic {
 	return Topic{App: app, Channel: string(name)}
 }
 
-// followNodes has the node hear of others that want a token, for the apps that have any.
-func (h *Hub) followNodes() {
-	for _, app := range h.byID {
-		if app.Resume > 0 {
-			t := h.resumes.node.topic(app.ID)
-			h.bus.Follow(t, mailOf{h, app.ID}, ignoreError)
-		}
+// followNode has the node hear of others that want a token, if the app has any. Only SetApps
+// calls it.
+func (h *Hub) followNode(app *App) {
+	if app.Resume > 0 && !h.resumes.follows[app.ID] {
+		h.resumes.follows[app.ID] = true
+		h.bus.Follow(h.resumes.node.topic(app.ID), mailOf{h, app.ID}, ignoreError)
 	}
 }
 
 func (h *Hub) unfollowNodes() {
-	for _, app := range h.byID {
-		if app.Resume > 0 {
-			h.bus.Unfollow(h.resumes.node.topic(app.ID), mailOf{h, app.ID})
-		}
+	h.setting.Lock()
+	defer h.setting.Unlock()
+	for id := range h.resumes.follows {
+		h.bus.Unfollow(h.resumes.node.topic(id), mailOf{h, id})
 	}
 }
 
@@ -142,7 +143,7 @@ func (h *Hub) claim(c *Conn) {
 	r := c.resume
 	old, here := h.resumes.take(r.token, c)
 	answer := func(text []byte, lost bool) { c.worker.post(&claimAnswer{ofConn{c}, text, lost}) }
-	h.state.Claim(r.token, r.owner, c.app.Resume, func(was Claimed, err error) {
+	h.state.Claim(r.token, r.owner, c.app().Resume, func(was Claimed, err error) {
 		switch {
 		case err != nil:
 			c.worker.post(&claimFailed{ofConn{c}, old, here})
@@ -151,7 +152,7 @@ func (h *Hub) claim(c *Conn) {
 		case !was.Known:
 			// A client that was here before the tokens were forgotten looks like one that
 			// is new.
-			answer(nil, was.Now-min(was.Now, was.Since) < uint64(c.app.Resume.Microseconds())) //nolint:gosec // not negative
+			answer(nil, was.Now-min(was.Now, was.Since) < uint64(c.app().Resume.Microseconds())) //nolint:gosec // not negative
 		default:
 			h.askHolder(c, was, answer)
 		}
@@ -195,7 +196,7 @@ func (h *Hub) askHolder(c *Conn, was Claimed, answer func(text []byte, lost bool
 	r.asks[number] = finish
 	r.mu.Unlock()
 	time.AfterFunc(surrenderPatience, func() { finish(nil) })
-	h.mail(c.app.ID, was.Owner.Node, letter{kind: askLetter, number: number, from: r.node, hash: c.resume.token.Hash})
+	h.mail(c.app().ID, was.Owner.Node, letter{kind: askLetter, number: number, from: r.node, hash: c.resume.token.Hash})
 }
 
 // letter is what nodes say to each other about tokens.

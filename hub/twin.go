@@ -40,7 +40,7 @@ type cachedTwin struct {
 
 // cachedFor returns the cached event's frame as the connection can read it.
 func (ch *channel) cachedFor(c *Conn, frame []byte) []byte {
-	if !c.deflates || !c.app.compresses(len(frame)) {
+	if !c.deflates || !c.app().compresses(len(frame)) {
 		return frame
 	}
 	made := ch.cached.Load()

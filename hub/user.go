@@ -57,7 +57,7 @@ func (c *Conn) receiveSignin(cmd protocol.Command) {
 		c.refuse(AskedSignin, err)
 		return
 	}
-	c.identity = newIdentity(c.app, user)
+	c.identity = newIdentity(c.app(), user)
 	c.worker.post(&signIn{ofConn{c}, user.ID, user.Watchlist, protocol.SigninSuccessFrame(cmd.UserData)})
 }
 
@@ -65,8 +65,8 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 	if len(cmd.Auth) == 0 {
 		return protocol.User{}, protocol.MissingField("pusher:signin", "auth")
 	}
-	err := c.app.CheckSecrets(func(secret string) error {
-		return protocol.CheckUserAuth(c.app.Key, secret, string(cmd.Auth), c.id, userData)
+	err := c.app().CheckSecrets(func(secret string) error {
+		return protocol.CheckUserAuth(c.app().Key, secret, string(cmd.Auth), c.id, userData)
 	})
 	if err != nil {
 		return protocol.User{}, err
@@ -102,7 +102,7 @@ func (w *worker) signIn(cmd *signIn) {
 	}
 	c.user = &signin{status: subscription{conn: c, member: &protocol.Member{ID: cmd.id}}}
 	status := &c.user.status
-	w.registry.subscribe(w, status, statusTopic(c.app, cmd.id), c.usage)
+	w.registry.subscribe(w, status, statusTopic(c.app(), cmd.id), c.usage)
 	cost := cmd.cost()
 	status.waiting.signIn, status.waiting.bytes = cmd, cost
 	c.waiting += cost
@@ -115,7 +115,7 @@ func (w *worker) signedIn(sub *subscription, err error) {
 	c := sub.conn
 	switch {
 	case errors.Is(err, ErrRevoked):
-		w.hub.tellRefused(AskedSignin, c.app, c.id, c.socket, protocol.Terminated())
+		w.hub.tellRefused(AskedSignin, c.app(), c.id, c.socket, protocol.Terminated())
 		w.close(c, protocol.Terminated(), Terminated)
 		return
 	case err != nil:
@@ -127,7 +127,7 @@ func (w *worker) signedIn(sub *subscription, err error) {
 	sub.stage = settled
 	w.send(c, cmd.success)
 	w.authorize(c)
-	if !c.closed && c.app.Watchlists && len(cmd.watchlist) > 0 {
+	if !c.closed && c.app().Watchlists && len(cmd.watchlist) > 0 {
 		w.watch(c, cmd.watchlist)
 	}
 }
@@ -150,7 +150,7 @@ func (w *worker) authorize(c *Conn) {
 		return
 	}
 	c.authorized = true
-	if c.app.AuthorizedConnections {
+	if c.awaits {
 		c.usage.quota.take(func(err error) {
 			if refusal := (Refusal{}); errors.As(err, &refusal) {
 				w.post(&closing{ofConn{c}, refusal.Fault, refusal.Reason})

@@ -29,7 +29,7 @@ type watchedUser struct {
 }
 
 type watchedKey struct {
-	app *App
+	app string // its id
 	id  string
 }
 
@@ -81,7 +81,7 @@ func (w *worker) watch(c *Conn, ids []string) {
 	c.user.list = list
 	w.watched.enlist(list)
 	for _, id := range ids {
-		key := watchedKey{c.app, id}
+		key := watchedKey{c.app().ID, id}
 		u := w.watched.byKey[key]
 		if u != nil && list.has(u) {
 			continue
@@ -91,7 +91,7 @@ func (w *worker) watch(c *Conn, ids []string) {
 			break
 		}
 		if u == nil {
-			u = w.watchUser(key)
+			u = w.watchUser(c, key)
 		}
 		at := len(list.entries)
 		list.entries = append(list.entries, entry{user: u, at: uint32(len(u.watchers))})
@@ -133,14 +133,14 @@ func (u *watchedUsers) entry(at watcher) (*watchlist, *entry) {
 }
 
 // watchUser begins to follow a user's status.
-func (w *worker) watchUser(key watchedKey) *watchedUser {
+func (w *worker) watchUser(c *Conn, key watchedKey) *watchedUser {
 	u := &watchedUser{worker: w, key: key}
 	u.sub.watched = u
 	if w.watched.byKey == nil {
 		w.watched.byKey = make(map[watchedKey]*watchedUser)
 	}
 	w.watched.byKey[key] = u
-	w.registry.subscribe(w, &u.sub, statusTopic(key.app, key.id), w.hub.usage[key.app])
+	w.registry.subscribe(w, &u.sub, statusTopic(c.app(), key.id), c.usage)
 	return u
 }
 

@@ -67,8 +67,9 @@ func (w *worker) put(it *item) {
 	w.mailbox.put(it, w.hub.now)
 }
 
-func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
-	sweep := time.NewTicker(sweepEvery)
+func (w *worker) loop(stop <-chan struct{}) {
+	every := w.hub.sweepEvery.Load()
+	sweep := time.NewTicker(time.Duration(every))
 	defer sweep.Stop()
 	w.behind.timer = time.NewTimer(time.Hour)
 	defer w.behind.timer.Stop()
@@ -79,7 +80,7 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 			select {
 			case <-w.mailbox.wake:
 			case <-sweep.C:
-				w.sweep()
+				every = w.sweepAnd(sweep, every)
 			case <-w.behind.timer.C:
 				w.poll()
 			case <-w.resuming.timer.C:
@@ -93,7 +94,7 @@ func (w *worker) loop(stop <-chan struct{}, sweepEvery time.Duration) {
 		} else {
 			select {
 			case <-sweep.C:
-				w.sweep()
+				every = w.sweepAnd(sweep, every)
 			case <-w.behind.timer.C:
 				w.poll()
 			case <-w.resuming.timer.C:
@@ -253,6 +254,10 @@ func (w *worker) attach(c *Conn) {
 	c.at = len(w.conns)
 	w.conns = append(w.conns, c)
 	w.open.Add(1)
+	if f, reason, closed := c.usage.closedTo(); closed { // since the handshake
+		w.close(c, f, reason)
+		return
+	}
 	w.send(c, protocol.EstablishedFrame(c.id, int(c.activity()/time.Second)))
 }
 
