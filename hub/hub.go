@@ -123,6 +123,7 @@ func (h *Hub) ConnectAs(app *App, socket Socket, v Visitor) (*Conn, error) {
 	u := h.usageOf(app)
 	err := error(Refusal{protocol.UnknownAppKey(app.Key), AppRemoved})
 	if u != nil {
+		app = u.app()
 		err = h.reserve(u, app.AuthorizedConnections)
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ func (c *Conn) allowClientEvent() bool {
 	if perSecond <= 0 {
 		return true
 	}
-	if c.clientEvents == nil {
+	if c.clientEvents == nil || c.clientEvents.Burst() != perSecond {
 		c.clientEvents = rate.NewLimiter(rate.Limit(perSecond), perSecond)
 	}
 	return c.clientEvents.Allow()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,8 @@ type backend struct {
 	close func()
 	peers *peers // nil = this node knows no other one
 	alarm error  // what the operator should hear of; nil = nothing
+
+	setGraces func(map[string]time.Duration) // for members whose node has died; nil = there are no other nodes
 
 	occurrences webhook.Store // where what webhooks tell of is noted
 
@@ -49,7 +50,7 @@ func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slo
 		b.peers = &peers{Owners: bus.Owners(), redis: config, log: log}
 	}
 	b.bus, b.state, b.ready, b.alarm = bus, bus, bus.Ready, bus.Warning()
-	b.occurrences = bus.Webhooks()
+	b.occurrences, b.setGraces = bus.Webhooks(), bus.SetGraces
 	b.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 		defer cancel()
@@ -63,7 +64,7 @@ func openBackend(ctx context.Context, s Settings, metrics *ops.Metrics, log *slo
 func openMemory(s Settings, log *slog.Logger) (*backend, error) {
 	memory := hub.NewMemory()
 	b := &backend{name: "none", bus: memory, state: memory, close: memory.Close}
-	if s.Data == "" || !hasWebhooks(s.Apps) {
+	if s.Data == "" {
 		kept := webhook.NewMemory()
 		memory.NoteOccurrences(kept.Note, nil)
 		b.occurrences = kept
@@ -93,10 +94,6 @@ func graces(apps []hub.App) map[string]time.Duration {
 		}
 	}
 	return all
-}
-
-func hasWebhooks(apps []hub.App) bool {
-	return slices.ContainsFunc(apps, func(app hub.App) bool { return len(app.Webhooks) > 0 })
 }
 
 func (b *backend) room(ctx context.Context) error {

@@ -19,6 +19,7 @@ func commands() []subcommand {
 		{"serve", "[serve] [flags]", "run the server"},
 		{"check-config", "check-config [flags]", "say all that is wrong with the settings, or show them"},
 		{"health", "health [flags]", "ask the server that runs with the same settings whether it is ready"},
+		{"reload", "reload [flags]", "have the server that runs with the same settings read its file again"},
 		{"webhooks", "webhooks list|failed|replay|test [flags]", "look at the webhooks of the server that runs with the same settings"},
 		{"version", "version", "say which version this is"},
 		{"help", "help", "show this"},

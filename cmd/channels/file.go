@@ -121,7 +121,22 @@ func applyNode[T any](l *loader, table []setting[T], to *T, name, field string, 
 		l.mistake(place(field, key), "", "needs a space after the colon")
 		return
 	}
-	l.mistake(place(field, key), "", "is not a setting")
+	said := "is not a setting"
+	if meant := closestName(key.Value, namesIn(table, strings.TrimSuffix(name, key.Value))); meant != "" {
+		said += "; did you mean " + meant + "?"
+	}
+	l.mistake(place(field, key), "", said)
+}
+
+// namesIn are the names that a group of settings may have members of.
+func namesIn[T any](table []setting[T], group string) (names []string) {
+	for _, s := range table {
+		if rest, ok := strings.CutPrefix(s.name, group); ok {
+			name, _, _ := strings.Cut(rest, ".")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func applyValue[T any](l *loader, s setting[T], to *T, field string, node *yaml.Node) {

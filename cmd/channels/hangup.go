@@ -1,23 +1,22 @@
 package main
 
 import (
-	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 )
 
-// surviveHangups has SIGHUP logged, which would end the process otherwise: it
-// comes when a terminal is closed, and from those who expect a reload. It does so
-// until stop is called.
-func surviveHangups(log *slog.Logger) (stop func()) {
+// onHangup does something at each SIGHUP, which would end the process otherwise: it comes
+// from those who want a reload, and when a terminal is closed. It does so until stop is
+// called.
+func onHangup(do func()) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for range hangups {
-			log.Warn("SIGHUP is ignored: reloading settings is not supported yet; restart to change them")
+			do()
 		}
 	})
 	return func() {

@@ -25,8 +25,10 @@ func loadSettings(args []string, getenv func(string) string) (Settings, error) {
 		apply(l, s, &l.settings, s.name, s.fallback)
 	}
 	if name := l.source("config", "CHANNELS_CONFIG"); name != "" {
+		l.settings.Config = name
 		l.readFile(name)
 	}
+	l.settings.FileApps = l.fileApps
 	for _, s := range serverSettings() {
 		given(l, s, &l.settings, s.flagName(), s.envName("CHANNELS_"))
 	}

@@ -61,7 +61,7 @@ func command(ctx context.Context, args []string, environ []string, stdout, stder
 	case "version":
 		_, err := fmt.Fprintln(stdout, versionLine())
 		return err
-	case "serve", "check-config", "health", "webhooks":
+	case "serve", "check-config", "health", "reload", "webhooks":
 	default:
 		return unknownCommand(name)
 	}
@@ -82,10 +82,17 @@ func command(ctx context.Context, args []string, environ []string, stdout, stder
 		return writeSettings(stdout, s)
 	case "health":
 		return health(ctx, s, stdout)
+	case "reload":
+		told, err := askReload(ctx, s)
+		if err == nil {
+			_, err = fmt.Fprintln(stdout, told)
+		}
+		return err
 	case "webhooks":
 		return webhooks(ctx, s, words, stdout)
 	}
-	return beside(serve(ctx, s, strays, newLogger(s, stderr)), strays)
+	load := func() (Settings, error) { return loadSettings(args, lookup(environ)) }
+	return beside(serve(ctx, s, load, strays, stderr), strays)
 }
 
 // beside adds stray variables to an error, of which they may be the cause.
@@ -108,9 +115,9 @@ func readableDuration(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func newLogger(s Settings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: readableDuration}
-	if s.LogFormat == "json" {
+func newLogger(format string, level slog.Leveler, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readableDuration}
+	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

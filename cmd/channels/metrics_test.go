@@ -37,7 +37,7 @@ func shownMetrics(t *testing.T, soketi bool) []string {
 			names = append(names, name)
 		}
 	}
-	for _, d := range webhookDescs() {
+	for _, d := range append(webhookDescs(), reloadDescs()...) {
 		names = append(names, regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1])
 	}
 	for _, m := range busMetrics() {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,9 +24,14 @@ import (
 )
 
 // serve runs the server until ctx ends, and then shuts it down within the grace
-// period.
-func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Logger) error {
-	defer surviveHangups(log)()
+// period. load reads the settings again.
+func serve(ctx context.Context, s Settings, load func() (Settings, error), strays []strayVariable, stderr io.Writer) error {
+	level := new(slog.LevelVar)
+	level.Set(s.LogLevel)
+	log := newLogger(s.LogFormat, level, stderr)
+	reload := &reloader{load: load, log: log, level: level}
+	reload.current.Store(&s)
+	defer onHangup(func() { reload.reloadAndTell("SIGHUP") })()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 	open := openConnections(files)
@@ -57,7 +63,12 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		Apps: s.Apps, Store: backend.occurrences, Log: log, AllowPrivate: s.WebhooksAllowPrivate, Roots: roots,
 	})
 	defer webhooks.Close()
-	metrics.Registry().MustRegister(webhookCollector{webhooks})
+	if s.Redis != "" {
+		reload.agreement = newAgreement(backend.bus, func() []hub.App { return reload.current.Load().Apps }, log)
+		metrics.Registry().MustRegister(reload.agreement)
+	}
+	reload.begin(engine, webhooks, backend)
+	metrics.Registry().MustRegister(webhookCollector{webhooks}, reload)
 
 	certificate, err := loadCertificate(s.TLS, log)
 	if err != nil {
@@ -103,8 +114,8 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		MaxOpenConnections:    open,
 
 		Ready:        backend.ready,
-		PublicSecret: hasPublicSecret(s.Apps),
-		Welcome:      welcomeApp(s),
+		PublicSecret: func() bool { return hasPublicSecret(reload.current.Load().Apps) },
+		Welcome:      func() *hub.App { return welcomeApp(reload.current.Load()) },
 	})
 	l, err := listen(ctx, s, front, certificate)
 	if err != nil {
@@ -129,20 +140,22 @@ func serve(ctx context.Context, s Settings, strays []strayVariable, log *slog.Lo
 		log.Warn("open-file limit not raised", "error", limitErr)
 	}
 	switch {
-	case welcomeApp(s) != nil:
+	case welcomeApp(&s) != nil:
 		log.Info("credentials for development: a page to start from is served", "open", "http://"+l.public.Addr().String())
 	case hasPublicSecret(s.Apps):
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
-		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof, Webhooks: webhooks.Handler()})}
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof, Webhooks: webhooks.Handler(), Reload: reload.answer})}
 	defer backend.peers.check(ctx, overHTTP)()
+	defer reload.agreement.start()()
+	defer reload.start(ctx)()
 	return n.run(ctx, l, s.ShutdownGrace)
 }
 
 // welcomeApp returns the app that the welcome page shows: the only one, when it has
 // the secret for development. The listener has a loopback address then.
-func welcomeApp(s Settings) *hub.App {
+func welcomeApp(s *Settings) *hub.App {
 	if len(s.Apps) != 1 || !hasPublicSecret(s.Apps) {
 		return nil
 	}

@@ -131,7 +131,7 @@ func TestPublicSecretIsTold(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var log endAtStart
 			log.end = func() { time.AfterFunc(100*time.Millisecond, cancel) }
-			if err := serve(ctx, s, nil, newLogger(s, &log)); err != nil {
+			if err := serve(ctx, s, nil, nil, &log); err != nil {
 				t.Fatal(err)
 			}
 			got := log.String()

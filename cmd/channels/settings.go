@@ -20,6 +20,8 @@ type Settings struct {
 	Redis         string // URL; "" = one node, all in memory
 	Advertise     string // address by which other nodes reach this one; "" = what is found out, "off" = none
 	ShutdownGrace time.Duration
+	Config        string // the file that they come from, too; "" = none
+	FileApps      bool   // the apps come from the file
 	LogLevel      slog.Level
 	LogFormat     string // "text" or "json"
 	TLS           TLS

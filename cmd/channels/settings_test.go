@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 	if s.Listen != "127.0.0.1:6001" || s.OpsListen != "127.0.0.1:9601" || s.ShutdownGrace != 10*time.Second {
 		t.Errorf("got %+v", s)
 	}
-	if len(s.Apps) != 1 || welcomeApp(s) == nil {
+	if len(s.Apps) != 1 || welcomeApp(&s) == nil {
 		t.Fatalf("apps %+v, want the one for development", s.Apps)
 	}
 	app := s.Apps[0]
@@ -106,7 +106,7 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Apps) != 2 || welcomeApp(s) != nil || s.Limits.MaxQueueBytes != 1<<30 {
+	if len(s.Apps) != 2 || welcomeApp(&s) != nil || s.Limits.MaxQueueBytes != 1<<30 {
 		t.Fatalf("got %+v", s)
 	}
 	one, two := s.Apps[0], s.Apps[1]
@@ -154,7 +154,7 @@ func TestMistakes(t *testing.T) {
 		},
 		"unknown settings": {
 			file: "lisen: x\nlimits:\n  many: 1\n" + apps + ", colour: red}\n",
-			want: []string{"lisen (line 1): is not a setting", "limits.many (line 3): is not a setting", "apps[0].colour (line 5): is not a setting"},
+			want: []string{"lisen (line 1): is not a setting; did you mean listen?", "limits.many (line 3): is not a setting", "apps[0].colour (line 5): is not a setting"},
 		},
 		"the public secret on a public address": {
 			args: []string{"--listen", "0.0.0.0:6001"},
@@ -397,7 +397,7 @@ func TestLogsHoldNoSecret(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var out bytes.Buffer
 		s.LogFormat = format
-		newLogger(s, &out).Info("settings", "settings", s)
+		newLogger(s.LogFormat, s.LogLevel, &out).Info("settings", "settings", s)
 		if got := out.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "seen") {
 			t.Errorf("%s: logged %s", format, got)
 		}

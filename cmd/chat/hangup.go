@@ -17,7 +17,7 @@ func surviveHangups(log *slog.Logger) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for range hangups {
-			log.Warn("SIGHUP is ignored: reloading settings is not supported yet; restart to change them")
+			log.Warn("SIGHUP is ignored: the chat reads its settings when it starts; restart it to change them")
 		}
 	})
 	return func() {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"channels/hub"
@@ -38,7 +39,7 @@ type API struct {
 	requestsPerSecond int
 
 	twins     twins
-	traffic   map[*hub.App]*appTraffic
+	traffic   sync.Map // *appTraffic by the app's id
 	responses responses
 }
 
@@ -53,7 +54,6 @@ func New(o Options) *API {
 		maxBody:           o.MaxRequestBytes,
 		buffers:           newBuffers(),
 		requestsPerSecond: o.RequestsPerSecond,
-		traffic:           newTraffic(o.Hub.Apps(), o.RequestsPerSecond),
 		responses:         newResponses(),
 	}
 	if a.refusals == nil {
@@ -110,7 +110,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) 
 	}
 	c := &call{app: app, method: r.Method, path: path, params: req.Params(), body: body}
 	answer, err := a.dispatch(r, c)
-	a.traffic[app].count(len(body), len(answer))
+	a.trafficOf(app).count(len(body), len(answer))
 	return answer, err
 }
 

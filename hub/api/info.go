@@ -73,7 +73,7 @@ func (a *API) lookUp(ctx context.Context, app *hub.App, l *lookup) {
 	defer cancel()
 	found, err := a.hub.ChannelInfos(ctx, app, l.names)
 	if err != nil {
-		a.traffic[app].failedInfos.Add(1)
+		a.trafficOf(app).failedInfos.Add(1)
 		return
 	}
 	l.found = found

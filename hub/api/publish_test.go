@@ -132,7 +132,7 @@ func (r *rig) expect(w *httptest.ResponseRecorder, status int, want string) {
 // expectRefused wants this many events refused for this reason, and for no other.
 func (r *rig) expectRefused(why api.Refusal, events uint64) {
 	r.t.Helper()
-	for reason, n := range r.api.Stats().Apps[r.app].Refused {
+	for reason, n := range r.api.Stats().Apps[r.app.ID].Refused {
 		if want := map[bool]uint64{true: events}[reason == why]; n != want {
 			r.t.Errorf("%d events refused as %s, want %d", n, reason, want)
 		}
@@ -301,7 +301,7 @@ func TestInfoFailsAfterPublishing(t *testing.T) {
 		200, `{"channels":{"a":{},"presence-b":{}}}`)
 	r.expect(r.post("/apps/1/batch_events", batchOf("subscription_count", "c", "d")), 200, `{"batch":[{},{}]}`)
 	r.expectPublished("a", "presence-b", "c", "d")
-	if n := r.api.Stats().Apps[r.app].FailedInfos; n != 2 {
+	if n := r.api.Stats().Apps[r.app.ID].FailedInfos; n != 2 {
 		t.Errorf("%d failed lookups counted, want 2", n)
 	}
 	r.expectRefused("", 0)

@@ -13,7 +13,7 @@ import (
 
 // appTraffic limits and counts an app's REST calls on this node.
 type appTraffic struct {
-	events   *rate.Limiter // published; nil = no limit
+	events   atomic.Pointer[eventLimit]
 	requests *rate.Limiter // nil = no limit
 
 	calls       atomic.Uint64
@@ -29,17 +29,34 @@ func (t *appTraffic) count(received, sent int) {
 	t.sent.Add(uint64(sent))
 }
 
-// newTraffic gives every app its token buckets. They hold the tokens of one second,
-// and enough for a whole batch.
-func newTraffic(apps []*hub.App, requestsPerSecond int) map[*hub.App]*appTraffic {
-	traffic := make(map[*hub.App]*appTraffic, len(apps))
-	for _, app := range apps {
-		traffic[app] = &appTraffic{
-			events:   bucket(app.EventsPerSecond, app.MaxBatch),
-			requests: bucket(requestsPerSecond, 1),
-		}
+// eventLimit bounds the events that an app publishes. It does not change.
+type eventLimit struct {
+	perSecond, batch int           // the settings that it is made of
+	bucket           *rate.Limiter // nil = no limit
+}
+
+// trafficOf returns an app's. Its token buckets hold the tokens of one second, and enough
+// for a whole batch.
+func (a *API) trafficOf(app *hub.App) *appTraffic {
+	known, ok := a.traffic.Load(app.ID)
+	if !ok {
+		known, _ = a.traffic.LoadOrStore(app.ID, &appTraffic{requests: bucket(a.requestsPerSecond, 1)})
 	}
-	return traffic
+	return known.(*appTraffic)
+}
+
+// eventsOf returns the bucket of the events that an app publishes, a new one when its
+// settings have changed.
+func (t *appTraffic) eventsOf(app *hub.App) *rate.Limiter {
+	now := t.events.Load()
+	if now == nil || now.perSecond != app.EventsPerSecond || now.batch != app.MaxBatch {
+		next := &eventLimit{app.EventsPerSecond, app.MaxBatch, bucket(app.EventsPerSecond, app.MaxBatch)}
+		if t.events.CompareAndSwap(now, next) {
+			return next.bucket
+		}
+		return t.events.Load().bucket
+	}
+	return now.bucket
 }
 
 func bucket(perSecond, atLeast int) *rate.Limiter {
@@ -53,7 +70,7 @@ func allow(l *rate.Limiter, n int) bool { return l == nil || l.AllowN(time.Now()
 
 // checkRequestRate takes one request from the app's bucket.
 func (a *API) checkRequestRate(app *hub.App) error {
-	if allow(a.traffic[app].requests, 1) {
+	if allow(a.trafficOf(app).requests, 1) {
 		return nil
 	}
 	return apiError(http.StatusTooManyRequests,
@@ -62,7 +79,7 @@ func (a *API) checkRequestRate(app *hub.App) error {
 
 // checkEventRate takes events from the app's bucket, all or none.
 func (a *API) checkEventRate(app *hub.App, events int) error {
-	if allow(a.traffic[app].events, events) {
+	if allow(a.trafficOf(app).eventsOf(app), events) {
 		return nil
 	}
 	a.countRefused(app, RefusedRate, events)

@@ -34,19 +34,20 @@ type AppStats struct {
 
 // Stats is what the API has done since its start.
 type Stats struct {
-	Apps      map[*hub.App]AppStats
-	Responses map[int]uint64 // by status, with a key for every status that the API answers
+	Apps      map[string]AppStats // by the app's id
+	Responses map[int]uint64      // by status, with a key for every status that the API answers
 }
 
 // Stats returns the counters. It may be called from any goroutine.
 func (a *API) Stats() Stats {
-	s := Stats{Apps: make(map[*hub.App]AppStats, len(a.traffic)), Responses: a.responses.snapshot()}
-	for app, t := range a.traffic {
+	s := Stats{Apps: make(map[string]AppStats), Responses: a.responses.snapshot()}
+	for _, app := range a.hub.Apps() {
+		t := a.trafficOf(app)
 		refused := make(map[Refusal]uint64, len(Refusals))
 		for i, why := range Refusals {
 			refused[why] = t.refused[i].Load()
 		}
-		s.Apps[app] = AppStats{
+		s.Apps[app.ID] = AppStats{
 			Requests: t.calls.Load(), Received: t.received.Load(), Sent: t.sent.Load(),
 			Refused: refused, FailedInfos: t.failedInfos.Load(),
 		}
@@ -56,7 +57,7 @@ func (a *API) Stats() Stats {
 
 // countRefused counts events that were not published.
 func (a *API) countRefused(app *hub.App, why Refusal, events int) {
-	a.traffic[app].refused[slices.Index(Refusals[:], why)].Add(uint64(events))
+	a.trafficOf(app).refused[slices.Index(Refusals[:], why)].Add(uint64(events))
 }
 
 // statuses are all that the API answers.

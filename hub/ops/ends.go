@@ -31,6 +31,8 @@ var ends = []hub.End{
 	{Code: protocol.CodeOverCapacity, Reason: hub.Capacity},
 	{Code: protocol.CodeUnauthorized, Reason: hub.Unauthorized},
 	{Code: protocol.CodeUnauthorized, Reason: hub.Terminated},
+	{Code: protocol.CodeAppDisabled, Reason: hub.AppDisabled},
+	{Code: protocol.CodeUnknownKey, Reason: hub.AppRemoved},
 	{Code: protocol.CodeOverCapacity, Reason: hub.SlowConsumer},
 	{Code: protocol.CodePongMissing, Reason: hub.Unread},
 	{Code: protocol.CodeOverCapacity, Reason: hub.Backend},

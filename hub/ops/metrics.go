@@ -174,7 +174,7 @@ func read(s *Sources) *reading {
 		r.forwarded, r.orphaned = now.Forwarded-now.Orphaned, now.Orphaned
 	}
 	for i, app := range engine.Apps {
-		r.apps[i] = appReading{app, requests.Apps[app.App]}
+		r.apps[i] = appReading{app, requests.Apps[app.App.ID]}
 	}
 	return r
 }

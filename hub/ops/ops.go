@@ -29,6 +29,10 @@ type Options struct {
 
 	// Webhooks serves what is below /webhooks/; nil = nothing.
 	Webhooks http.Handler
+
+	// Reload has the settings be read again, and says what has changed; nil = that is not
+	// possible. Who does not show the token must be on this machine.
+	Reload func() (string, error)
 }
 
 // Handler returns the operator's endpoints: liveness, readiness, metrics and
@@ -49,6 +53,9 @@ func Handler(o Options) http.Handler {
 	if o.Webhooks != nil {
 		mux.Handle("/webhooks/", guarded(o.Token, o.Webhooks))
 	}
+	if o.Reload != nil {
+		mux.Handle("POST /reload", guarded(o.Token, reload(o.Reload, o.Token != "")))
+	}
 	mux.Handle("GET /debug/pprof/", guarded(o.Token, profiles(o.Profiles)))
 	return mux
 }
@@ -67,6 +74,22 @@ func guarded(token string, next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// reload serves Options.Reload; everybody: not to this machine only.
+func reload(do func() (string, error), everybody bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !everybody && (!isLoopback(r.RemoteAddr) || !isAddress(r.Host)) {
+			http.Error(w, "Without an ops_token, only this machine may ask for a reload", http.StatusForbidden)
+			return
+		}
+		told, err := do()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		_, _ = io.WriteString(w, told+"\n")
 	})
 }
 

@@ -14,14 +14,20 @@ import (
 // adoption is the time for which a member is kept.
 type adoption struct{ timer *time.Timer }
 
+// SetGraces puts other times in place of those for which members are kept whose node has
+// died, by the app's id; 0 and apps that are missing: not at all. Any goroutine may call it;
+// the map must not change afterwards.
+func (b *Bus) SetGraces(graces map[string]time.Duration) { b.graces.Store(&graces) }
+
 // graced are the apps that have a grace, as they stand in keys, each between spaces.
 func (b *Bus) graced() string {
-	if len(b.graces) == 0 {
+	graces := *b.graces.Load()
+	if len(graces) == 0 {
 		return ""
 	}
 	var apps strings.Builder
 	apps.WriteByte(' ')
-	for app := range b.graces {
+	for app := range graces {
 		apps.WriteString(appKey(app) + " ")
 	}
 	return apps.String()
@@ -30,7 +36,7 @@ func (b *Bus) graced() string {
 // adopter is the node's name in a partition, as that of one who adopts; "" where no app has
 // a grace.
 func (b *Bus) adopter(partition int) string {
-	if len(b.graces) == 0 {
+	if len(*b.graces.Load()) == 0 {
 		return ""
 	}
 	name, _ := b.out[partition].identity()
@@ -43,7 +49,7 @@ func (b *Bus) adopt(partition int, words []string) {
 	o := b.out[partition]
 	for ; len(words) >= 3; words = words[3:] {
 		app, channel, _ := strings.Cut(words[0], ":")
-		for id, grace := range b.graces {
+		for id, grace := range *b.graces.Load() {
 			if appKey(id) == app {
 				o.adopt(hub.Topic{App: id, Channel: channel}, words[1], words[2], grace)
 			}

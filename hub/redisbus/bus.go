@@ -38,9 +38,9 @@ type Bus struct {
 	scripts *scripts
 	log     *slog.Logger
 	room    func(context.Context) error
-	id      string // of this process
-	graces  map[string]time.Duration
-	began   time.Time // see sinceStart
+	id      string                                   // of this process
+	graces  atomic.Pointer[map[string]time.Duration] // see SetGraces
+	began   time.Time                                // see sinceStart
 
 	reads redis.UniversalClient // for questions, which nothing else waits for
 
@@ -90,8 +90,9 @@ func newBus(o Options) *Bus {
 	b := &Bus{
 		config: o.Config, sharded: o.Config.mode == cluster,
 		reads: o.Config.openReads(), scripts: newScripts(o.Config.mode == cluster),
-		log: o.Log, room: o.Room, graces: o.Graces, id: newID(), began: time.Now(), lifetime: context.Background(),
+		log: o.Log, room: o.Room, id: newID(), began: time.Now(), lifetime: context.Background(),
 	}
+	b.SetGraces(o.Graces)
 	groups := 1
 	if b.sharded {
 		groups = clusterLeases
@@ -247,7 +248,7 @@ func (b *Bus) leave(ctx context.Context) {
 	_, _ = pipe.Exec(ctx) // every command has its error
 	for p, c := range buried {
 		reply, err := answerOf(c)
-		if outcomeOf(reply, err) != done || len(b.graces) > 0 {
+		if outcomeOf(reply, err) != done || len(*b.graces.Load()) > 0 {
 			continue // others adopt whom they find
 		}
 		if graves, _ := reply[1].(int64); graves > 0 {

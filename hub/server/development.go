@@ -11,7 +11,7 @@ import (
 // reached by others than this machine. The listener is on a loopback address then,
 // so a proxy lets them in.
 func (s *Server) warnOfPublicSecret(r *http.Request, from peer) {
-	if !s.publicSecret || fromThisMachine(r, from) {
+	if !s.publicSecret() || fromThisMachine(r, from) {
 		return
 	}
 	s.warned.Do(func() {

@@ -86,7 +86,9 @@ func TestWelcomePageIsForThisMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log, logged := newLog()
 			r := newRig(t, nil, loopbackTrusted, func(o *options) {
-				o.server.Log, o.server.Welcome, o.server.PublicSecret = log, &app, true
+				o.server.Log = log
+				o.server.Welcome = func() *hub.App { return &app }
+				o.server.PublicSecret = func() bool { return true }
 			})
 			for range 2 {
 				response, body := r.get("/", test.host, test.header)

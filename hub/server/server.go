@@ -45,13 +45,14 @@ type Options struct {
 	Ready func() error
 
 	// PublicSecret says that an app has the secret for development, which is
-	// known to everybody. The server warns when others than this machine use it.
-	PublicSecret bool
+	// known to everybody. The server warns when others than this machine use it; nil =
+	// none has.
+	PublicSecret func() bool
 
 	// Welcome serves a page at / that helps with the first steps, to this machine
-	// only. It shows the app's secret, so it is for development credentials only;
-	// nil = none.
-	Welcome *hub.App
+	// only, with the app that it returns. It shows the app's secret, so it is for
+	// development credentials only; nil = none.
+	Welcome func() *hub.App
 }
 
 // Server answers HTTP: it is the handler of the public listener. Its methods may be
@@ -63,14 +64,14 @@ type Server struct {
 	fallback      *fallback.Transport
 	log           *slog.Logger
 	refusals      *refusals.Log
-	welcome       *hub.App
+	welcome       func() *hub.App
 	ready         func() error
 	handshakes    handshakeLimit
 	proxies       trustedProxies
 	proxyProtocol bool
 	requestConns  *requestConns
 
-	publicSecret bool
+	publicSecret func() bool
 	warned       sync.Once // of the public secret
 
 	served        atomic.Bool // there was a request that was no socket's
@@ -87,6 +88,12 @@ func New(o Options) *Server {
 	}
 	if o.Refusals == nil {
 		o.Refusals = refusals.New(slog.New(slog.DiscardHandler))
+	}
+	if o.PublicSecret == nil {
+		o.PublicSecret = func() bool { return false }
+	}
+	if o.Welcome == nil {
+		o.Welcome = func() *hub.App { return nil }
 	}
 	if o.Ready == nil {
 		o.Ready = o.Hub.Err
@@ -173,8 +180,8 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, from peer)
 		upgradeRequired(w)
 	case strings.HasPrefix(r.URL.Path, "/pusher/"):
 		noFallback(w, r)
-	case s.welcome != nil && isWelcomePath(r.URL.Path) && fromThisMachine(r, from):
-		s.serveWelcome(w, r)
+	case isWelcomePath(r.URL.Path) && fromThisMachine(r, from):
+		s.serveWelcome(w, r, s.welcome())
 	default:
 		http.Error(w, "Not found", http.StatusNotFound)
 	}

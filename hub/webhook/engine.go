@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"reflect"
 	"sync"
 
 	"channels/hub"
@@ -21,37 +22,94 @@ type Options struct {
 
 // Engine delivers the webhooks of apps.
 type Engine struct {
-	apps    []*hub.App
-	store   Store
-	sender  *sender
-	stats   stats
-	log     *slog.Logger
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	store    Store
+	sender   *sender
+	stats    stats
+	log      *slog.Logger
+	setting  sync.Mutex // one SetApps at a time
+	mu       sync.Mutex
+	couriers map[string]*running // by the id of an app that has webhooks
+}
+
+// running is a courier that runs.
+type running struct {
+	app  *hub.App
+	stop context.CancelFunc
+	done chan struct{} // closed when it has ended
 }
 
 // Start returns an engine that delivers until Close.
 func Start(o Options) *Engine {
-	e := &Engine{store: o.Store, sender: newSender(o.AllowPrivate, o.Roots), log: o.Log}
-	e.start(o.Apps)
+	e := &Engine{store: o.Store, sender: newSender(o.AllowPrivate, o.Roots), log: o.Log, couriers: make(map[string]*running)}
+	e.SetApps(o.Apps)
 	return e
 }
 
-func (e *Engine) start(apps []hub.App) {
-	ctx, stop := context.WithCancel(context.Background())
-	e.stop = stop
+// SetApps puts these apps in place of those that the engine has. What has not arrived is
+// delivered as the new settings say. It waits for the couriers of apps that have changed to
+// end, and must not be called after Close.
+func (e *Engine) SetApps(apps []hub.App) {
+	e.setting.Lock()
+	defer e.setting.Unlock()
+	before, next := e.couriers, make(map[string]*running)
 	for i := range apps {
-		if app := &apps[i]; len(app.Webhooks) > 0 {
-			e.apps = append(e.apps, app)
-			c := newCourier(e, app)
-			e.running.Go(func() { c.run(ctx) })
+		app := &apps[i]
+		switch r := before[app.ID]; {
+		case len(app.Webhooks) == 0:
+		case r != nil && sameDelivery(r.app, app):
+			next[app.ID] = r
+		case r != nil:
+			r.end()
+			fallthrough
+		default:
+			next[app.ID] = e.run(app)
 		}
 	}
+	for id, r := range before {
+		if next[id] == nil {
+			r.end()
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.couriers = next
+}
+
+// sameDelivery says whether the webhooks of two versions of an app go the same way.
+func sameDelivery(a, b *hub.App) bool {
+	return a.Key == b.Key && a.Secret == b.Secret && reflect.DeepEqual(a.Webhooks, b.Webhooks)
+}
+
+// run starts a courier.
+func (e *Engine) run(app *hub.App) *running {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{app: app, stop: stop, done: make(chan struct{})}
+	c := newCourier(e, app)
+	go func() {
+		defer close(r.done)
+		c.run(ctx)
+	}()
+	return r
+}
+
+func (r *running) end() {
+	r.stop()
+	<-r.done
+}
+
+// apps are those that have webhooks.
+func (e *Engine) apps() []*hub.App {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]*hub.App, 0, len(e.couriers))
+	for _, r := range e.couriers {
+		all = append(all, r.app)
+	}
+	return all
 }
 
 // Close ends the engine. What has not arrived stays in the Store.
 func (e *Engine) Close() {
-	e.stop()
-	e.running.Wait()
+	e.SetApps(nil)
 	e.sender.close()
 }

@@ -115,9 +115,9 @@ func begin(t *testing.T, receivers hosts, webhooks ...hub.Webhook) *world {
 	t.Helper()
 	apps := []hub.App{{ID: "1", Key: "key", Secret: "secret", Webhooks: webhooks}}
 	store := NewMemory()
-	e := &Engine{store: store, sender: newSender(true, nil), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	e := &Engine{store: store, sender: newSender(true, nil), couriers: make(map[string]*running), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	e.sender.client.Transport = receivers
-	e.start(apps)
+	e.SetApps(apps)
 	t.Cleanup(e.Close)
 	return &world{e, store, &apps[0]}
 }

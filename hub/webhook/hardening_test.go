@@ -20,9 +20,9 @@ func (w *world) successor(t *testing.T, store Store, receivers hosts) {
 	before := w.engine
 	before.Close()
 	before.sender = newSender(true, nil) // the end of the test closes it once more
-	w.engine = &Engine{store: store, sender: newSender(true, nil), log: before.log}
+	w.engine = &Engine{store: store, sender: newSender(true, nil), couriers: make(map[string]*running), log: before.log}
 	w.engine.sender.client.Transport = receivers
-	w.engine.start([]hub.App{*w.app})
+	w.engine.SetApps([]hub.App{*w.app})
 	t.Cleanup(w.engine.Close)
 }
 

@@ -38,13 +38,14 @@ var (
 
 // appOf finds an app that has webhooks; "" = the only one.
 func (e *Engine) appOf(id string) (*hub.App, error) {
+	apps := e.apps()
 	switch {
-	case len(e.apps) == 0:
+	case len(apps) == 0:
 		return nil, errNoWebhook
-	case id == "" && len(e.apps) > 1:
+	case id == "" && len(apps) > 1:
 		return nil, errWhichApp
 	}
-	for _, app := range e.apps {
+	for _, app := range apps {
 		if id == "" || app.ID == id {
 			return app, nil
 		}

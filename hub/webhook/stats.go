@@ -85,10 +85,11 @@ func (s *stats) drop(app string, events uint64) {
 
 // Stats returns those of each app that has webhooks, by its id.
 func (e *Engine) Stats() map[string]Stats {
+	apps := e.apps()
 	e.stats.mu.Lock()
 	defer e.stats.mu.Unlock()
-	all := make(map[string]Stats, len(e.apps))
-	for _, app := range e.apps {
+	all := make(map[string]Stats, len(apps))
+	for _, app := range apps {
 		of := e.stats.of(app.ID)
 		stats := of.Stats
 		stats.Took = of.took.Read()
