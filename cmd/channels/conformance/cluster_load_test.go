@@ -308,8 +308,9 @@ func TestNobodyListens(t *testing.T) {
 	if got := busMetric(t, busy, "received_bytes_total"); got < events*1000 {
 		t.Errorf("the busy node has received %v bytes, want %d or more", got, events*1000)
 	}
-	if got := busMetric(t, idle, "received_bytes_total"); got != 0 {
-		t.Errorf("the idle node has received %v bytes, want none", got)
+	// Nodes tell each other which settings they have, in less than an event takes.
+	if got := busMetric(t, idle, "received_bytes_total"); got >= float64(len(data)) {
+		t.Errorf("the idle node has received %v bytes, want less than an event has", got)
 	}
 	// Some seconds after the last subscriber the node is rid of the channel too.
 	_ = c.conn.CloseNow()
