@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"channels/protocol"
 )
@@ -19,9 +20,6 @@ type apps struct {
 type AppChanges struct {
 	Added, Changed, Removed []string
 }
-
-// None says that nothing has changed.
-func (c AppChanges) None() bool { return len(c.Added)+len(c.Changed)+len(c.Removed) == 0 }
 
 // SetApps puts these apps in place of those that the hub has. Connections stay, and what is
 // done from now on obeys the new settings, but for those of apps that are disabled or that
@@ -40,7 +38,7 @@ func (h *Hub) SetApps(list []App) AppChanges {
 		u := before.byID[app.ID]
 		switch {
 		case u == nil:
-			u = h.newUsage(app)
+			u = h.usageFor(app)
 			changes.Added = append(changes.Added, app.ID)
 		case !reflect.DeepEqual(u.app(), app):
 			u.change(app)
@@ -55,6 +53,7 @@ func (h *Hub) SetApps(list []App) AppChanges {
 	for id, u := range before.byID {
 		if next.byID[id] == nil {
 			u.removed.Store(true)
+			h.removed[id] = u
 			changes.Removed = append(changes.Removed, id)
 			away = append(away, u)
 		}
@@ -73,7 +72,15 @@ func (h *Hub) SetApps(list []App) AppChanges {
 	return changes
 }
 
-func (h *Hub) newUsage(app *App) *usage {
+// usageFor returns what an app uses that is added. One that was there before still has the
+// connections that are not closed yet.
+func (h *Hub) usageFor(app *App) *usage {
+	if u := h.removed[app.ID]; u != nil {
+		delete(h.removed, app.ID)
+		u.change(app)
+		u.removed.Store(false)
+		return u
+	}
 	u := &usage{sent: make([]sent, len(h.workers))}
 	u.quota = &quota{usage: u, state: h.state}
 	u.settings.Store(app)
@@ -126,6 +133,9 @@ func (u *usage) closedTo() (f protocol.Fault, reason CloseReason, closed bool) {
 	}
 	return protocol.Fault{}, "", false
 }
+
+// sweepInterval is how often a worker looks after its connections.
+func (h *Hub) sweepInterval() time.Duration { return time.Duration(h.sweepEvery.Load()) }
 
 // turnAwayAtOnce is how many connections are closed before others have their turn.
 const turnAwayAtOnce = 256

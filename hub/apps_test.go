@@ -26,18 +26,6 @@ func other() hub.App {
 	return app
 }
 
-func (r *rig) connectTo(app *hub.App) *client {
-	r.t.Helper()
-	c := &client{t: r.t}
-	conn, err := r.hub.Connect(app, c)
-	if err != nil {
-		r.t.Fatalf("connect: %v", err)
-	}
-	c.conn = conn
-	c.expect("pusher:connection_established")
-	return c
-}
-
 // TestSetApps changes apps under connections.
 func TestSetApps(t *testing.T) {
 	same := func(*hub.App) {}
@@ -54,7 +42,7 @@ func TestSetApps(t *testing.T) {
 			if got := r.hub.SetApps([]hub.App{r.with(same), other()}); !slices.Equal(got.Added, []string{"2"}) || len(got.Changed)+len(got.Removed) != 0 {
 				t.Errorf("changed %+v, want the second app added", got)
 			}
-			if got := r.hub.SetApps([]hub.App{r.with(same), other()}); !got.None() {
+			if got := r.hub.SetApps([]hub.App{r.with(same), other()}); len(got.Added)+len(got.Changed)+len(got.Removed) != 0 {
 				t.Errorf("changed %+v, want nothing", got)
 			}
 			two := r.connectTo(r.hub.AppByKey("other-key"))
@@ -156,6 +144,30 @@ func TestSetApps(t *testing.T) {
 			r.connect()
 			limited(4)
 			full()
+		})
+	})
+	t.Run("removed, and back before its connections are closed", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t, func(a *hub.App) { a.MaxConnections = 2 })
+			r.connect()
+			r.connect()
+			app := r.with(same)
+			opened := r.hub.Stats().Apps[0].Opened
+			r.hub.SetApps([]hub.App{other()})
+			if got := r.hub.SetApps([]hub.App{app}); !slices.Equal(got.Added, []string{"1"}) {
+				t.Errorf("changed %+v, want the first app added", got)
+			}
+			r.settle()
+			if s := r.hub.Stats().Apps[0]; s.Opened != opened {
+				t.Errorf("%d connections were opened, want %d as before", s.Opened, opened)
+			}
+			for r.hub.Connections() < 2 {
+				r.connect()
+			}
+			var refusal hub.Refusal
+			if _, err := r.hub.Connect(r.hub.AppByID("1"), &client{t: t}); !errors.As(err, &refusal) || refusal.Reason != hub.Quota {
+				t.Errorf("got %v, want that the quota is used up", err)
+			}
 		})
 	})
 	t.Run("authorized connections that nobody has asked for", func(t *testing.T) {

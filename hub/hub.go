@@ -38,7 +38,8 @@ type Options struct {
 type Hub struct {
 	bus      Bus
 	state    State
-	setting  sync.Mutex // one SetApps at a time
+	setting  sync.Mutex        // one SetApps at a time
+	removed  map[string]*usage // by id, of apps that SetApps has removed; SetApps's
 	apps     atomic.Pointer[apps]
 	own      usage // what the hub itself holds
 	ledger   *ledger
@@ -68,6 +69,7 @@ func New(o Options) *Hub {
 	running, stop := context.WithCancel(context.Background())
 	h := &Hub{
 		bus:      o.Bus,
+		removed:  make(map[string]*usage),
 		state:    o.State,
 		maxHeld:  orDefault(o.MaxHeldBytes, 1<<20),
 		capacity: o.MaxConnections,

@@ -136,8 +136,13 @@ func (c *client) Close(f protocol.Fault, _ hub.CloseReason) {
 // connect returns a greeted client.
 func (r *rig) connect() *client {
 	r.t.Helper()
+	return r.connectTo(r.app)
+}
+
+func (r *rig) connectTo(app *hub.App) *client {
+	r.t.Helper()
 	c := &client{t: r.t}
-	conn, err := r.hub.Connect(r.app, c)
+	conn, err := r.hub.Connect(app, c)
 	if err != nil {
 		r.t.Fatalf("connect: %v", err)
 	}

@@ -40,16 +40,6 @@ func sweepInterval(apps []App) time.Duration {
 	return max(shortest/8, 100*time.Millisecond)
 }
 
-// sweepAnd sweeps, and has the ticker obey another interval than it had, which it returns.
-func (w *worker) sweepAnd(ticker *time.Ticker, every int64) int64 {
-	w.sweep()
-	now := w.hub.sweepEvery.Load()
-	if now != every {
-		ticker.Reset(time.Duration(now))
-	}
-	return now
-}
-
 func (w *worker) sweep() {
 	now := w.hub.now()
 	for i := len(w.conns) - 1; i >= 0; i-- { // close moves the last one here

@@ -35,9 +35,9 @@ func (r Refusal) Unwrap() error { return r.Fault }
 // and the error is a Refusal. Either way it is in the count until put. done may be
 // called before take returns.
 func (q *quota) take(done func(error)) {
-	app := q.usage.app()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	app := q.usage.app()
 	q.count++
 	if app.MaxConnections == 0 {
 		done(nil)
@@ -57,9 +57,9 @@ func (q *quota) take(done func(error)) {
 
 // put takes one connection out of the count, whether take admitted it or not.
 func (q *quota) put() {
-	app := q.usage.app()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	app := q.usage.app()
 	q.count--
 	if app.MaxConnections > 0 {
 		q.state.Release(app.ID, q.count, ignoreError)

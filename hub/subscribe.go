@@ -46,8 +46,9 @@ func (c *Conn) maySubscribe(name string, cmd protocol.Command) (*protocol.Member
 		return nil, protocol.ChannelDataRequired(name)
 	}
 	channelData := string(cmd.ChannelData)
-	err := c.app().CheckSecrets(func(secret string) error {
-		return protocol.CheckChannelAuth(c.app().Key, secret, string(cmd.Auth), c.id, name, channelData)
+	app := c.app()
+	err := app.CheckSecrets(func(secret string) error {
+		return protocol.CheckChannelAuth(app.Key, secret, string(cmd.Auth), c.id, name, channelData)
 	})
 	if err != nil || !kind.IsPresence() {
 		return nil, err

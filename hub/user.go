@@ -65,8 +65,9 @@ func (c *Conn) identify(cmd protocol.Command, userData string) (protocol.User, e
 	if len(cmd.Auth) == 0 {
 		return protocol.User{}, protocol.MissingField("pusher:signin", "auth")
 	}
-	err := c.app().CheckSecrets(func(secret string) error {
-		return protocol.CheckUserAuth(c.app().Key, secret, string(cmd.Auth), c.id, userData)
+	app := c.app()
+	err := app.CheckSecrets(func(secret string) error {
+		return protocol.CheckUserAuth(app.Key, secret, string(cmd.Auth), c.id, userData)
 	})
 	if err != nil {
 		return protocol.User{}, err

@@ -68,8 +68,7 @@ func (w *worker) put(it *item) {
 }
 
 func (w *worker) loop(stop <-chan struct{}) {
-	every := w.hub.sweepEvery.Load()
-	sweep := time.NewTicker(time.Duration(every))
+	sweep := time.NewTimer(w.hub.sweepInterval())
 	defer sweep.Stop()
 	w.behind.timer = time.NewTimer(time.Hour)
 	defer w.behind.timer.Stop()
@@ -80,7 +79,8 @@ func (w *worker) loop(stop <-chan struct{}) {
 			select {
 			case <-w.mailbox.wake:
 			case <-sweep.C:
-				every = w.sweepAnd(sweep, every)
+				w.sweep()
+				sweep.Reset(w.hub.sweepInterval())
 			case <-w.behind.timer.C:
 				w.poll()
 			case <-w.resuming.timer.C:
@@ -94,7 +94,8 @@ func (w *worker) loop(stop <-chan struct{}) {
 		} else {
 			select {
 			case <-sweep.C:
-				every = w.sweepAnd(sweep, every)
+				w.sweep()
+				sweep.Reset(w.hub.sweepInterval())
 			case <-w.behind.timer.C:
 				w.poll()
 			case <-w.resuming.timer.C:

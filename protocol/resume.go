@@ -63,9 +63,11 @@ func MissedFrame(channel string, sinceMS uint64) []byte {
 
 // BareResumedFrame is ResumedFrame without its data. The Java client decrypts whatever
 // comes on an encrypted channel, but for empty data, and fails on data that is in clear.
-func BareResumedFrame(channel string) []byte { return encodeText("pusher:resumed", channel, noData) }
+func BareResumedFrame(channel string) []byte {
+	return encodeEvent("pusher:resumed", channel, emptyObject, "")
+}
 
 // BareMissedFrame is MissedFrame without its data, for the same clients.
-func BareMissedFrame(channel string) []byte { return encodeText("pusher:missed", channel, noData) }
-
-var noData = []byte("{}")
+func BareMissedFrame(channel string) []byte {
+	return encodeEvent("pusher:missed", channel, emptyObject, "")
+}

@@ -28,11 +28,14 @@ type agreement struct {
 	node string
 
 	hears chan declaration
-	speak chan struct{} // has this node declare itself soon
+	speak chan struct{} // has this node look at its apps, and declare itself
 
-	mu       sync.Mutex
-	differs  map[string]int // nodes that have other settings, by the app's id
+	// Of run's goroutine.
+	own      map[string]string // hashes of this node's settings, by the app's id
 	declared map[string]heardFrom
+
+	mu      sync.Mutex
+	differs map[string]int // nodes that have other settings, by the app's id
 }
 
 // declaration is what a node says of itself.
@@ -87,7 +90,7 @@ func (a *agreement) start() (stop func()) {
 	}
 }
 
-// changed has the node declare itself anew.
+// changed says that the apps may have changed: the node declares itself anew.
 func (a *agreement) changed() {
 	if a == nil {
 		return
@@ -118,7 +121,7 @@ func (a *agreement) run(done <-chan struct{}) {
 	defer declare.Stop()
 	defer compare.Stop()
 	before := map[string]int{}
-	a.declare()
+	a.changed()
 	for {
 		select {
 		case <-done:
@@ -126,6 +129,7 @@ func (a *agreement) run(done <-chan struct{}) {
 		case <-declare.C:
 			a.declare()
 		case <-a.speak:
+			a.own = hashesOf(a.apps())
 			a.declare()
 		case d := <-a.hears:
 			if a.hear(d, time.Now()) {
@@ -141,7 +145,7 @@ func (a *agreement) run(done <-chan struct{}) {
 
 // declare says what this node has.
 func (a *agreement) declare() {
-	text, err := json.Marshal(declaration{a.node, hashesOf(a.apps())})
+	text, err := json.Marshal(declaration{a.node, a.own})
 	if err == nil {
 		a.bus.Publish(hub.Message{Topic: settingsTopic, Frame: text}, func(error) {}) // it is said again
 	}
@@ -156,19 +160,19 @@ func (a *agreement) hear(d declaration, now time.Time) bool {
 
 // compare counts, for each app, the nodes that have other settings or do not have it.
 func (a *agreement) compare(now time.Time) map[string]int {
-	own, found := hashesOf(a.apps()), make(map[string]int)
+	found := make(map[string]int)
 	for node, heard := range a.declared {
 		if now.Sub(heard.at) > declarationLife {
 			delete(a.declared, node)
 			continue
 		}
-		for id, hash := range own {
+		for id, hash := range a.own {
 			if heard.apps[id] != hash {
 				found[id]++
 			}
 		}
 		for id := range heard.apps {
-			if own[id] == "" {
+			if a.own[id] == "" {
 				found[id]++
 			}
 		}
@@ -201,10 +205,10 @@ func (a *agreement) tell(before, now map[string]int) {
 // defaults counts, so that nodes of neighbouring versions agree.
 func hashesOf(apps []hub.App) map[string]string {
 	hashes := make(map[string]string, len(apps))
-	standard := standardApp()
+	table, standard := appSettings(), standardApp()
 	for i := range apps {
 		sum := sha256.New()
-		for _, s := range appSettings() {
+		for _, s := range table {
 			if v := s.field(&apps[i]).String(); v != s.field(&standard).String() {
 				_, _ = fmt.Fprintf(sum, "%s=%s\n", s.name, v)
 			}

@@ -78,7 +78,7 @@ func (l *loader) readMapping(mapping *yaml.Node, prefix string) {
 			}
 			l.readMapping(node, name+".")
 		case name == "apps":
-			l.fileApps = true
+			l.settings.FileApps = true
 			l.readApps(node)
 		default:
 			applyNode(l, serverSettings(), &l.settings, name, name, key, node)

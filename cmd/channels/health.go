@@ -56,6 +56,24 @@ func askOperator(ctx context.Context, s Settings, method, path string, most int6
 	return response.StatusCode, answer, err
 }
 
+// mostShown bounds what is read of an answer, in bytes.
+const mostShown = 1 << 30
+
+// operate has the server with these settings, on this machine, do something, and returns
+// its answer. Why it did not is the error.
+func operate(ctx context.Context, s Settings, method, path string) ([]byte, error) {
+	status, answer, err := askOperator(ctx, s, method, path, mostShown)
+	switch {
+	case errors.Is(err, errNobodyToAsk):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("no server runs with these settings: %w", err)
+	case status != http.StatusOK:
+		return nil, errors.New(strings.TrimSpace(string(answer)))
+	}
+	return answer, nil
+}
+
 // reachable is an address under which this machine reaches a listener.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)

@@ -13,7 +13,6 @@ type loader struct {
 	flags    map[string]string // by name, as they are written
 	mistakes []error
 	settings Settings
-	fileApps bool // the file names apps, right or wrong
 }
 
 // loadSettings reads flags, environment and file, and checks everything. The
@@ -28,7 +27,6 @@ func loadSettings(args []string, getenv func(string) string) (Settings, error) {
 		l.settings.Config = name
 		l.readFile(name)
 	}
-	l.settings.FileApps = l.fileApps
 	for _, s := range serverSettings() {
 		given(l, s, &l.settings, s.flagName(), s.envName("CHANNELS_"))
 	}
@@ -115,7 +113,7 @@ func (l *loader) addSingleApp() {
 		l.mistake("CHANNELS_APP_SECRETS", "", "stands in place of the single secret, which is set too")
 	}
 	switch {
-	case !l.fileApps:
+	case !l.settings.FileApps:
 		l.settings.Apps = []hub.App{app}
 	case len(named) > 0:
 		l.mistake(strings.Join(named, ", "), "", "apps are named in the file, so flags and environment must not name one too")

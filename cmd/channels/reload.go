@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -50,9 +50,26 @@ func (r *reloader) begin(engine *hub.Hub, webhooks *webhook.Engine, backend *bac
 	r.engine, r.webhooks, r.backend, r.begun = engine, webhooks, backend, true
 }
 
-// reload reads the file again. The answer says what has changed. With an error, which joins
-// a Mistake for all that is wrong, everything stays as it was.
-func (r *reloader) reload() (string, error) {
+// reload reads the file again, and logs what has become of it. The answer says what has
+// changed. With an error, which joins a Mistake for all that is wrong, everything stays as
+// it was.
+func (r *reloader) reload(why string) (told string, err error) {
+	told, err = r.read()
+	switch {
+	case errors.Is(err, errNoFile), errors.Is(err, errStarting):
+		r.log.Info("nothing is reloaded: "+err.Error(), "why", why)
+	case err != nil:
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			r.log.Error("the settings were not reloaded, the old ones stay: "+line, "why", why)
+		}
+	default:
+		r.log.Info("settings reloaded: "+told, "why", why)
+	}
+	return told, err
+}
+
+// read is reload without the log.
+func (r *reloader) read() (string, error) {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 	before := r.current.Load()
@@ -116,29 +133,6 @@ func needRestart(before, next *Settings) (names []string) {
 	return names
 }
 
-// reloadAndTell logs what has become of a reload.
-func (r *reloader) reloadAndTell(why string) {
-	switch told, err := r.reload(); {
-	case errors.Is(err, errNoFile), errors.Is(err, errStarting):
-		r.log.Info("nothing is reloaded: "+err.Error(), "why", why)
-	case err != nil:
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			r.log.Error("the settings were not reloaded, the old ones stay: "+line, "why", why)
-		}
-	default:
-		r.log.Info("settings reloaded: "+told, "why", why)
-	}
-}
-
-// answer is reload for one who waits for the outcome.
-func (r *reloader) answer() (string, error) {
-	told, err := r.reload()
-	if err == nil {
-		r.log.Info("settings reloaded: "+told, "why", "channels reload")
-	}
-	return told, err
-}
-
 // lookEvery is how often it is looked whether the file has changed. A file that has is read
 // when it was found the same twice, so that none is read that is half written.
 const lookEvery = time.Second
@@ -176,7 +170,7 @@ func (r *reloader) watch(ctx context.Context) {
 		}
 		if !sameVersion(found, read) && sameVersion(found, last) {
 			read = found
-			r.reloadAndTell("the file has changed")
+			_, _ = r.reload("the file has changed") // it is logged
 		}
 		last = found
 	}
@@ -192,17 +186,8 @@ func sameVersion(a, b os.FileInfo) bool {
 func askReload(ctx context.Context, s Settings) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	status, text, err := askOperator(ctx, s, "POST", "/reload", mostShown)
-	switch told := strings.TrimSpace(string(text)); {
-	case errors.Is(err, errNobodyToAsk):
-		return "", err
-	case err != nil:
-		return "", fmt.Errorf("no server runs with these settings: %w", err)
-	case status != 200:
-		return "", errors.New(told)
-	default:
-		return told, nil
-	}
+	told, err := operate(ctx, s, http.MethodPost, "/reload")
+	return strings.TrimSpace(string(told)), err
 }
 
 // reloadTimeout is how long a reload may take: webhooks that are under way may end.

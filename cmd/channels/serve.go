@@ -31,7 +31,7 @@ func serve(ctx context.Context, s Settings, load func() (Settings, error), stray
 	log := newLogger(s.LogFormat, level, stderr)
 	reload := &reloader{load: load, log: log, level: level}
 	reload.current.Store(&s)
-	defer onHangup(func() { reload.reloadAndTell("SIGHUP") })()
+	defer onHangup(func() { _, _ = reload.reload("SIGHUP") })()
 	files, limitErr := raiseFileLimit()
 	ceiling := connectionCeiling(files, s.Limits.MaxConnections)
 	open := openConnections(files)
@@ -146,7 +146,7 @@ func serve(ctx context.Context, s Settings, load func() (Settings, error), stray
 		log.Warn("an app has the secret for development, which is public: set a secret of your own")
 	}
 	n := node{engine: engine, carrier: carrier, overHTTP: overHTTP, front: front, log: log,
-		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof, Webhooks: webhooks.Handler(), Reload: reload.answer})}
+		ops: ops.Handler(ops.Options{Metrics: metrics, Ready: front.Ready, Impaired: engine.Err, Token: s.OpsToken, Profiles: s.OpsPprof, Webhooks: webhooks.Handler(), Reload: func() (string, error) { return reload.reload("channels reload") }})}
 	defer backend.peers.check(ctx, overHTTP)()
 	defer reload.agreement.start()()
 	defer reload.start(ctx)()

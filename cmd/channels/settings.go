@@ -21,7 +21,7 @@ type Settings struct {
 	Advertise     string // address by which other nodes reach this one; "" = what is found out, "off" = none
 	ShutdownGrace time.Duration
 	Config        string // the file that they come from, too; "" = none
-	FileApps      bool   // the apps come from the file
+	FileApps      bool   // the file names the apps, right or wrong
 	LogLevel      slog.Level
 	LogFormat     string // "text" or "json"
 	TLS           TLS

@@ -20,9 +20,6 @@ var errWebhooks = fmt.Errorf("webhooks: say list [APP], failed [APP], replay ID 
 // webhooksTimeout is how long the server may take for it; a test waits for the endpoints.
 const webhooksTimeout = 40 * time.Second
 
-// mostShown bounds what is read of an answer, in bytes.
-const mostShown = 1 << 30
-
 // webhooks asks the server with these settings, on this machine, about its webhooks.
 func webhooks(ctx context.Context, s Settings, words []string, stdout io.Writer) error {
 	if len(words) == 0 {
@@ -60,14 +57,9 @@ func webhooks(ctx context.Context, s Settings, words []string, stdout io.Writer)
 	}
 	ctx, cancel := context.WithTimeout(ctx, webhooksTimeout)
 	defer cancel()
-	status, text, err := askOperator(ctx, s, method, "/webhooks/"+verb+"?"+ask.Encode(), mostShown)
-	switch {
-	case errors.Is(err, errNobodyToAsk):
+	text, err := operate(ctx, s, method, "/webhooks/"+verb+"?"+ask.Encode())
+	if err != nil {
 		return err
-	case err != nil:
-		return fmt.Errorf("no server runs with these settings: %w", err)
-	case status != http.StatusOK:
-		return errors.New(strings.TrimSpace(string(text)))
 	}
 	return show(text, stdout)
 }

@@ -51,24 +51,30 @@ func Start(o Options) *Engine {
 func (e *Engine) SetApps(apps []hub.App) {
 	e.setting.Lock()
 	defer e.setting.Unlock()
-	before, next := e.couriers, make(map[string]*running)
+	next := make(map[string]*running)
+	var added []*hub.App
 	for i := range apps {
 		app := &apps[i]
-		switch r := before[app.ID]; {
+		switch r := e.couriers[app.ID]; {
 		case len(app.Webhooks) == 0:
 		case r != nil && sameDelivery(r.app, app):
 			next[app.ID] = r
-		case r != nil:
-			r.end()
-			fallthrough
 		default:
-			next[app.ID] = e.run(app)
+			added = append(added, app)
 		}
 	}
-	for id, r := range before {
+	var ended []*running
+	for id, r := range e.couriers {
 		if next[id] == nil {
-			r.end()
+			r.stop()
+			ended = append(ended, r)
 		}
+	}
+	for _, r := range ended {
+		<-r.done
+	}
+	for _, app := range added {
+		next[app.ID] = e.run(app)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,11 +96,6 @@ func (e *Engine) run(app *hub.App) *running {
 		c.run(ctx)
 	}()
 	return r
-}
-
-func (r *running) end() {
-	r.stop()
-	<-r.done
 }
 
 // apps are those that have webhooks.

@@ -121,6 +121,7 @@ func TestReload(t *testing.T) {
 	if answer, worked = s.reload(); worked || !strings.Contains(answer, "names no apps any more") {
 		t.Errorf("reload of an empty file: got %q, %t", answer, worked)
 	}
+	s.logs(`names no apps any more; to refuse all clients of an app, set disabled" why="channels reload"`)
 	still("with an empty file")
 
 	s.write(t, appsFile(first)+"log_level: debug\nsoketi_metrics: true\n")
@@ -147,21 +148,22 @@ func TestReloadWebhooks(t *testing.T) {
 		c.send(fmt.Sprintf(`{"event":"client-say","channel":"private-room","data":%q}`, text))
 	}
 	say("before")
-	s.write(t, appsFile(fmt.Sprintf(firstApp, hook)))
-	s.logs("apps changed: 1")
+	changes := 0
+	change := func(hook string) {
+		t.Helper()
+		changes++
+		s.write(t, appsFile(fmt.Sprintf(firstApp, hook)))
+		eventually(t, "the file is reloaded", func() (string, bool) {
+			log := s.log.String()
+			return log, strings.Count(log, "apps changed: 1") == changes
+		})
+	}
+	change(hook)
 	say("with it")
 	r.want("private-room", "client_event private-room client-say with it")
-	s.write(t, appsFile(fmt.Sprintf(firstApp, "")))
-	eventually(t, "a second reload", func() (string, bool) {
-		log := s.log.String()
-		return log, strings.Count(log, "apps changed: 1") == 2
-	})
+	change("")
 	say("after")
-	s.write(t, appsFile(fmt.Sprintf(firstApp, hook)))
-	eventually(t, "a third reload", func() (string, bool) {
-		log := s.log.String()
-		return log, strings.Count(log, "apps changed: 1") == 3
-	})
+	change(hook)
 	say("again")
 	r.want("private-room", "client_event private-room client-say with it", "client_event private-room client-say again")
 }
