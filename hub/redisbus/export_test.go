@@ -8,6 +8,7 @@ import (
 
 // Crash ends the node as a power cut would: it tells nobody.
 func (b *Bus) Crash() {
+	_ = b.reads.Close() // first, so that nothing can say farewell with it
 	b.stop()
 	for _, s := range b.router.all() {
 		s.close()
@@ -15,7 +16,6 @@ func (b *Bus) Crash() {
 			f.hangUp()
 		}
 	}
-	_ = b.reads.Close()
 	b.running.Wait()
 }
 
